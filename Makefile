@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PYTEST_WORKERS ?= 2
+
+.PHONY: help venv demo demo-once test check lint types contracts architecture docs format lock openapi clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+venv: ## make .venv from the lock
+	@python3 tools/bootstrap.py
+
+demo: venv ## the closed loop on real data; leaves the server running
+	@$(BIN)/python -m flyball.demo --keep-running
+
+demo-once: venv ## the same, stops everything, fails if a part of the story did not happen
+	@$(BIN)/python -m flyball.demo --result build/demo/result.json
+
+test: venv ## all tests, with the real services they need
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+
+check: venv lint types contracts architecture docs test ## what CI runs
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: venv
+	@$(BIN)/mypy
+
+contracts: venv
+	@$(BIN)/lint-imports
+
+architecture: venv
+	@$(BIN)/python -m pytest -q tests/architecture
+
+docs: venv
+	@$(BIN)/python -m pytest -q tests/docs
+
+format: venv ## mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: venv ## resolve again; the lock names no host, so that it works behind any mirror
+	@$(BIN)/uv lock --upgrade
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --group dev --no-emit-project --no-header -o requirements/dev.lock
+
+openapi: venv ## write schemas/openapi.json from the server's route table
+	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

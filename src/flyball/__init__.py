@@ -1,0 +1,3 @@
+"""Flyball: the governor for machine-learning models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,43 @@
+"""What kind of file system a path is on: SQLite's locks cannot be trusted over a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flyball.kernel.errors import Unsupported
+
+# The list follows the warnings in "How To Corrupt An SQLite Database File", section 2.1 (sqlite.org).
+NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "ceph", "glusterfs", "lustre"})
+NETWORK_PREFIX = "fuse.sshfs"
+MOUNTS = Path("/proc/self/mounts")
+
+
+def filesystem_type(path: Path, *, mounts: str) -> str:
+    """Return the type of the file system that holds the path, by the longest mount point above it.
+
+    >>> filesystem_type(Path("/data/x"), mounts="srv:/e /data nfs4 rw 0 0")
+    'nfs4'
+    """
+    best, kind = "", "unknown"
+    for line in mounts.splitlines():
+        fields = line.split()
+        point = fields[1].replace("\\040", " ")
+        if path.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+def refuse_network_filesystem(path: Path) -> None:
+    """Raise where a database file would lie on a network share.
+
+    Raises:
+        Unsupported: the file system is a network file system.
+    """
+    if not MOUNTS.exists():
+        return
+    kind = filesystem_type(path.resolve(), mounts=MOUNTS.read_text(encoding="utf-8", errors="replace"))
+    if kind in NETWORK_TYPES or kind.startswith(NETWORK_PREFIX):
+        raise Unsupported(
+            f"{path} is on a network file system ({kind}), where SQLite's locks cannot be trusted; "
+            "set FLYBALL_HOME to a local disk, or FLYBALL_DATABASE_URL to PostgreSQL"
+        )

@@ -1,0 +1,27 @@
+"""Plugins: named implementations behind entry-point groups, loaded on request and never at import."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from flyball.kernel.errors import MissingExtra, NotFound
+
+GROUP_PREFIX = "flyball."
+
+
+def load_plugin(group: str, name: str) -> object:
+    """Return the object that the entry point `name` of `flyball.<group>` names.
+
+    Raises:
+        NotFound: no installed package offers it; the message lists what there is.
+        MissingExtra: it is there, and a library it imports is not.
+    """
+    offers = entry_points(group=GROUP_PREFIX + group)
+    found = [offer for offer in offers if offer.name == name]
+    if not found:
+        known = ", ".join(sorted(offers.names)) or "none"
+        raise NotFound(f"no '{name}' in {GROUP_PREFIX}{group}; installed: {known}", field=name)
+    try:
+        return found[0].load()
+    except ModuleNotFoundError as error:
+        raise MissingExtra.named(str(error.name), name) from error

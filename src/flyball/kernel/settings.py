@@ -1,0 +1,145 @@
+"""Settings: one frozen value, read here and nowhere else, from the environment and from `flyball.toml`.
+
+Order of precedence: `FLYBALL_<NAME>` in the environment, then `<name>` in `$FLYBALL_HOME/flyball.toml`, then the default.
+A key that nobody knows is an error in both places.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from flyball.kernel.errors import InvalidInput, UnknownKey
+
+PREFIX = "FLYBALL_"
+FILE_NAME = "flyball.toml"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, with its default. The text beside each field is its documentation."""
+
+    home: Path = Path("~/.flyball")
+    """Folder of the database, the artifacts, the spools and the owner token."""
+    database_url: str = ""
+    """SQLAlchemy URL (`sqlite:///...` or `postgresql+psycopg://...`); empty means `<home>/flyball.db`."""
+    artifacts_url: str = ""
+    """Where artifact bytes live (`file:///...` or `s3://bucket/prefix`); empty means `<home>/artifacts`."""
+    s3_endpoint: str = ""
+    """URL of an S3-compatible server other than AWS."""
+    s3_region: str = "us-east-1"
+    """Region of the bucket."""
+    s3_access_key_id: str = ""
+    """Access key of the bucket; empty means the environment's AWS credentials."""
+    s3_secret_access_key: str = ""
+    """Secret key of the bucket."""
+    host: str = "127.0.0.1"
+    """Address the server binds."""
+    port: int = 5757
+    """Port the server binds."""
+    server_url: str = ""
+    """URL where the command line, the worker and training steps reach the server; empty means `http://<host>:<port>`."""
+    allowed_hosts: str = ""
+    """Comma-separated host names accepted in the Host header besides the loopback names."""
+    token: str = ""
+    """Access token for the command line and the SDK; empty means the owner token in `<home>/owner.token`."""
+    log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+    log_format: str = "console"
+    """`console` for people, `json` for machines."""
+    lease_ttl_ms: int = 30_000
+    """Milliseconds after which a silent holder counts as lost."""
+    worker_poll_ms: int = 500
+    """Milliseconds between two rounds of the worker."""
+    capture_flush_ms: int = 1_000
+    """Milliseconds after which captured predictions are on disk; what a `kill -9` can lose at most."""
+    endpoint_poll_ms: int = 200
+    """Milliseconds between two looks of a model server at its routing."""
+    step_timeout_s: int = 3_600
+    """Seconds that one pipeline step may take."""
+    max_request_bytes: int = 67_108_864
+    """Largest JSON request body accepted, in bytes (artifact uploads stream and have their own limit)."""
+    max_artifact_bytes: int = 5_368_709_120
+    """Largest single artifact accepted, in bytes."""
+    allow_pickle: bool = False
+    """Whether a model server may load models stored as pickle; the server itself never does."""
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL with the default filled in."""
+        return self.database_url or f"sqlite:///{self.home / 'flyball.db'}"
+
+    @property
+    def resolved_artifacts_url(self) -> str:
+        """The artifact URL with the default filled in."""
+        return self.artifacts_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def resolved_server_url(self) -> str:
+        """The server URL with the default filled in."""
+        return self.server_url or f"http://{self.host}:{self.port}"
+
+
+_TYPES: dict[str, Any] = get_type_hints(Settings)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        UnknownKey: a `FLYBALL_` variable or a key of the file that no setting has.
+        InvalidInput: a value of the wrong type, with the place it came from.
+    """
+    environ = os.environ if environ is None else environ
+    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    home = Path(given.get("home", str(Settings.__dataclass_fields__["home"].default))).expanduser().absolute()
+    values: dict[str, object] = {}
+    for key, value in _read_file(home / FILE_NAME).items():
+        values[key] = _parse(key, value, source=str(home / FILE_NAME))
+    for key, value in given.items():
+        values[key] = _parse(key, value, source=f"environment variable {PREFIX}{key.upper()}")
+    values["home"] = home
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no TOML: {error}", field=str(path)) from error
+
+
+def _parse(key: str, value: object, *, source: str) -> object:
+    if key not in _TYPES:
+        raise UnknownKey.among(key, _TYPES, where=source)
+    wanted = _TYPES[key]
+    try:
+        return _convert(value, wanted)
+    except ValueError as error:
+        expected = {bool: "true or false", int: "a whole number", str: "text", Path: "a path"}[wanted]
+        raise InvalidInput(f"{source}: '{value}' is not {expected}", field=key) from error
+
+
+def _convert(value: object, wanted: type) -> object:
+    if wanted is bool:
+        return _boolean(value)
+    if wanted is int and not isinstance(value, bool):
+        return int(str(value))
+    if isinstance(value, str):
+        return Path(value).expanduser().absolute() if wanted is Path else value
+    raise ValueError(value)
+
+
+def _boolean(value: object) -> bool:
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError(value)
+    return text in _TRUE
