@@ -1,0 +1,94 @@
+"""The route table's rows: a route says its permission, its shapes and its one verb, or it cannot be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import anyio.from_thread
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from flyball.governance.access import Principal
+from flyball.governance.permissions import Permission
+from flyball.kernel.errors import InvalidInput, LimitExceeded
+
+if TYPE_CHECKING:
+    from flyball.server.platform import Platform
+
+BodyT = TypeVar("BodyT")
+Public = Literal["public"]
+PUBLIC: Public = "public"
+"""Declared by the few routes that answer without an identity; there is no way to leave a permission out."""
+
+NOBODY = "anonymous"
+
+
+class Dialect(StrEnum):
+    """How a route speaks of errors, and how strict it reads."""
+
+    V1 = "v1"
+    MLFLOW = "mlflow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[BodyT]):
+    """One request, authorised and parsed, as a handler sees it."""
+
+    platform: Platform
+    principal: Principal | None
+    path: Mapping[str, str]
+    body: BodyT
+    request: Request
+
+    @property
+    def actor(self) -> str:
+        """The identity that acts."""
+        return self.principal.identity if self.principal else NOBODY
+
+    def chunks(self, limit_bytes: int) -> Iterator[bytes]:
+        """Yield the raw body as it arrives, for handlers of routes that stream.
+
+        Raises:
+            LimitExceeded: more than `limit_bytes` came.
+            InvalidInput: the client went away before the end, so that nothing half-sent is kept.
+        """
+        stream = self.request.stream().__aiter__()
+        received = 0
+        while True:
+            try:
+                chunk = anyio.from_thread.run(stream.__anext__)
+            except StopAsyncIteration:
+                return
+            except ClientDisconnect as error:
+                raise InvalidInput("the client went away before the end of the body; send it again") from error
+            received += len(chunk)
+            if received > limit_bytes:
+                raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")
+            if chunk:
+                yield chunk
+
+
+Answer = msgspec.Struct | Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One row of the table.
+
+    `request` is the shape of the JSON body, or of the query where the method has no body; None means that the handler
+    reads neither (or streams the body). `path` uses Starlette's templates.
+    """
+
+    method: str
+    path: str
+    permission: Permission | Public
+    handler: Callable[[Call[Any]], Answer]
+    summary: str
+    request: type[msgspec.Struct] | None = None
+    response: type[msgspec.Struct] | None = None
+    dialect: Dialect = Dialect.V1
+    status: int = 200
