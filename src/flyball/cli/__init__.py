@@ -1,0 +1,1 @@
+"""The command line: a thin layer over the HTTP client, and the commands that start processes."""

@@ -1,0 +1,1 @@
+"""The guarded loop: an alert is diagnosed, and only what stands every gate reaches production."""

@@ -1,0 +1,64 @@
+"""Score champion and challenger on the same frozen rows, and put the hits side by side, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from flyball.datasets import Datasets, DatasetVersion
+from flyball.registry.gates.evidence import BlockScore, PairedEvaluation
+from flyball.retraining.freeze import day_blocks
+from flyball.retraining.loops import Loop
+from flyball.retraining.ports import Scorer
+
+METRIC = "accuracy"
+
+
+def evaluate(
+    loop: Loop,
+    *,
+    champion: int | None,
+    challenger: int,
+    sets: Mapping[str, DatasetVersion],
+    datasets: Datasets,
+    scorer: Scorer,
+) -> tuple[PairedEvaluation, ...]:
+    """Return one paired evaluation a frozen set; without a champion its hits are 0 and no gate compares them."""
+    found: list[PairedEvaluation] = []
+    for role, dataset in sets.items():
+        table = datasets.table(dataset.name, dataset.version)
+        features = table.drop_columns([loop.label_column, loop.time_column])
+        truth = table.column(loop.label_column)
+        challenger_hits = hits(scorer.score(loop.model, challenger, features), truth)
+        champion_hits = np.zeros_like(challenger_hits)
+        if champion is not None:
+            champion_hits = hits(scorer.score(loop.model, champion, features), truth)
+        found.append(
+            PairedEvaluation(
+                role=role,
+                dataset=f"{dataset.name}/{dataset.version}",
+                dataset_digest=dataset.digest,
+                metric=METRIC,
+                blocks=blocks(table.column(loop.time_column).to_numpy(), champion_hits, challenger_hits),
+            )
+        )
+    return tuple(found)
+
+
+def hits(predicted: pa.Array, truth: pa.ChunkedArray) -> np.ndarray:
+    """Return 1 where the prediction is the label and 0 elsewhere, shape (n,); numbers compare as numbers."""
+    left, right = np.asarray(predicted.to_pylist(), dtype=object), np.asarray(truth.to_pylist(), dtype=object)
+    return np.asarray(left == right, dtype=np.int64)
+
+
+def blocks(times_ms: np.ndarray, champion_hits: np.ndarray, challenger_hits: np.ndarray) -> tuple[BlockScore, ...]:
+    """Sum the hits of each day."""
+    days, index = day_blocks(times_ms)
+    rows = np.bincount(index)
+    champion, challenger = np.bincount(index, weights=champion_hits), np.bincount(index, weights=challenger_hits)
+    return tuple(
+        BlockScore(block=str(int(day)), rows=int(n), champion_hits=int(a), challenger_hits=int(b))
+        for day, n, a, b in zip(days, rows, champion, challenger, strict=True)
+    )

@@ -1,0 +1,111 @@
+"""The loop file: which endpoint is guarded, how it is retrained, and under which limits."""
+
+from __future__ import annotations
+
+import msgspec
+
+from flyball.kernel.documents import read_document
+from flyball.kernel.durations import parse_duration_ms
+from flyball.kernel.errors import InvalidInput
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which labelled traffic is trained on and judged on.
+
+    `span`: how far back the training reaches. `recent`: the newest labelled time, kept out of training for the gate.
+    `holdout_every`: every n-th whole day of the span is frozen as the holdout. `base`: a dataset (`<name>/<n>`) that fills
+    the span where traffic does not reach back far enough.
+    """
+
+    span: str
+    recent: str
+    holdout_every: int = 5
+    base: str = ""
+
+    @property
+    def span_ms(self) -> int:
+        """The span in milliseconds of event time."""
+        return parse_duration_ms(self.span, field="training.span")
+
+    @property
+    def recent_ms(self) -> int:
+        """The recent part in milliseconds of event time."""
+        return parse_duration_ms(self.recent, field="training.recent")
+
+
+class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much traffic the challenger gets, and the stop rule; there is no canary without one.
+
+    `share` and `margin` are in 0..1, `alpha` is the chance of a false stop, rows are labelled challenger rows.
+    """
+
+    share: float
+    alpha: float
+    margin: float
+    min_rows: int
+    max_rows: int
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A guarded loop, as its file says it."""
+
+    loop: str
+    endpoint: str
+    model: str
+    monitor: str
+    pipeline: str
+    policy: str
+    label_column: str
+    training: TrainingPlan
+    canary: CanaryPlan
+    cool_down: str
+    max_requests: int
+    period: str
+    time_column: str = "time_ms"
+    react_to: tuple[str, ...] = ("data_fault", "quality_drop")
+
+    @property
+    def cool_down_ms(self) -> int:
+        """Least event time between two trainings."""
+        return parse_duration_ms(self.cool_down, field="cool_down")
+
+    @property
+    def period_ms(self) -> int:
+        """The event time over which `max_requests` counts."""
+        return parse_duration_ms(self.period, field="period")
+
+
+ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift"})
+
+
+def parse_loop(text: str) -> Loop:
+    """Read and check a loop file.
+
+    Raises:
+        InvalidInput: a value out of its range; `field` names it.
+        UnknownKey: a key no loop has.
+    """
+    loop = read_document(text, Loop, what="the loop file")
+    for kind in loop.react_to:
+        _require(
+            kind in ALERT_KINDS, "react_to", f"'{kind}' is no kind of alert; known: {', '.join(sorted(ALERT_KINDS))}"
+        )
+    _require(":" in loop.pipeline, "pipeline", "must be 'module:function', e.g. training.churn:train")
+    _require(loop.max_requests > 0, "max_requests", "must be at least 1")
+    _require(loop.cool_down_ms >= 0 and loop.period_ms > 0, "period", "must be longer than nothing")
+    _require(loop.training.holdout_every > 1, "training.holdout_every", "must be at least 2: some days must remain")
+    _require(loop.training.span_ms > loop.training.recent_ms, "training.span", "must be longer than training.recent")
+    _check_canary(loop.canary)
+    return loop
+
+
+def _check_canary(canary: CanaryPlan) -> None:
+    _require(0 < canary.share < 1, "canary.share", "must lie between 0 and 1")
+    _require(0 < canary.alpha < 1, "canary.alpha", "must lie between 0 and 1")
+    _require(0 <= canary.margin < 1, "canary.margin", "must be at least 0 and below 1")
+    _require(0 < canary.min_rows <= canary.max_rows, "canary.min_rows", "must be positive and at most max_rows")
+
+
+def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
+    if not holds:
+        raise InvalidInput(f"the loop file: '{field}' {message}", field=field)

@@ -1,0 +1,43 @@
+"""Tables of loops and requests."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
+
+from flyball.kernel.db import metadata
+
+loops = Table(
+    "loops",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("loop", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("alert_id", Text, nullable=False),
+    Column("window_start_ms", BigInteger, nullable=False),
+    Column("window_end_ms", BigInteger, nullable=False),
+    Column("cause", Text),
+    Column("reason", Text, nullable=False),
+    Column("training", Text, nullable=False),
+    Column("holdout", Text, nullable=False),
+    Column("recent", Text, nullable=False),
+    Column("pipeline_run_id", Text, nullable=False),
+    Column("champion", Integer),
+    Column("challenger", Integer),
+    Column("decision_id", Text, nullable=False),
+    Column("approval_id", Text, nullable=False),
+    Column("rollout_id", Text, nullable=False),
+    Index("ix_requests_loop_id", "loop", "id"),
+    Index("ix_requests_state", "state"),
+)
