@@ -1,0 +1,62 @@
+"""Shapes of the audit and of the questions about lineage."""
+
+from __future__ import annotations
+
+import msgspec
+
+from flyball.wire.v1 import Body, Shape
+
+
+class Verified(Shape):
+    """What a check of the chain found; keep `head` elsewhere to prove later that no tail was cut off."""
+
+    intact: bool
+    count: int
+    head: str
+    first_bad: int | None
+    reason: str
+
+
+class EventQuery(Body):
+    """Which events: after a sequence number, of one subject."""
+
+    after: int = 0
+    limit: int = 100
+    subject: str | None = None
+
+
+class EventInfo(Shape):
+    """An event."""
+
+    seq: int
+    time_ms: int
+    actor: str
+    kind: str
+    subject: str
+    payload: msgspec.Raw
+    digest: str
+
+
+class EventList(Shape):
+    """Events, oldest first."""
+
+    events: list[EventInfo]
+
+
+class Hop(Shape):
+    """A step from an effect to a cause, `depth` steps away from what was asked about; the event proves it."""
+
+    depth: int
+    relation: str
+    ref: str
+    event_seq: int
+    event_digest: str
+    summary: str
+
+
+class WhyAnswer(Shape):
+    """The chain behind a thing, ready to read (`text`) and to process (`hops`)."""
+
+    ref: str
+    hops: list[Hop]
+    text: str
