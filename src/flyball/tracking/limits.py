@@ -1,0 +1,182 @@
+"""What may be logged: the rules for names and values, and their limits. They are those of the MLflow protocol."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from flyball.kernel.errors import InvalidInput
+from flyball.tracking.entities import LoggedDataset, Metric
+
+MAX_KEY_LENGTH = 250
+MAX_PARAM_LENGTH = 6_000
+MAX_TAG_LENGTH = 8_000
+MAX_EXPERIMENT_TAG_LENGTH = 20_000
+MAX_EXPERIMENT_NAME_LENGTH = 500
+MAX_LOCATION_LENGTH = 2_048
+MAX_RUN_NAME_LENGTH = 8_000
+MAX_USER_TEXT_LENGTH = 500
+MAX_DATASET_NAME_LENGTH = 500
+MAX_DATASET_DIGEST_LENGTH = 36
+MAX_DATASET_SOURCE_LENGTH = 65_535
+MAX_DATASET_SCHEMA_LENGTH = 1_048_575
+MAX_DATASET_PROFILE_LENGTH = 16_777_215
+MAX_METRICS_PER_BATCH = 1_000
+MAX_PARAMS_PER_BATCH = 100
+MAX_TAGS_PER_BATCH = 100
+MAX_ENTRIES_PER_BATCH = 1_000
+MAX_DATASETS_PER_CALL = 1_000
+MODEL_NAME_FORBIDDEN = ("/", ":", ".", "%", '"', "'")
+_KEY = re.compile(r"[/\w.\- :]*")
+
+
+def check_key(key: str, *, field: str) -> str:
+    """Accept the name of a metric, a param or a tag.
+
+    Raises:
+        InvalidInput: it is empty, too long, has a character that is not allowed, or reads as another path.
+    """
+    if not key:
+        raise InvalidInput(f"Missing value for required parameter '{field}'. A key name must be provided.", field=field)
+    if len(key) > MAX_KEY_LENGTH:
+        raise _too_long(field, len(key), MAX_KEY_LENGTH)
+    if not _KEY.fullmatch(key):
+        raise InvalidInput(
+            f"Invalid value \"{key}\" for parameter '{field}' supplied: Names may only contain alphanumerics, "
+            "underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).",
+            field=field,
+        )
+    normal = posixpath.normpath(key)
+    if normal != key or normal == "." or normal.startswith(("..", "/")):
+        raise InvalidInput(
+            f"Invalid value \"{key}\" for parameter '{field}' supplied: Names may be treated as files in certain "
+            f"cases, and must not resolve to other names when treated as such. This name would resolve to '{normal}'",
+            field=field,
+        )
+    return key
+
+
+def check_text(text: str, *, field: str, limit: int) -> str:
+    """Accept text that both databases can keep.
+
+    Raises:
+        InvalidInput: it is too long, or has a NUL character, which PostgreSQL cannot store.
+    """
+    if "\x00" in text:
+        raise InvalidInput(f"Invalid value for parameter '{field}' supplied: it has a NUL character", field=field)
+    if len(text) > limit:
+        raise _too_long(field, len(text), limit)
+    return text
+
+
+def clip_text(text: str, *, field: str, limit: int) -> str:
+    """Cut text at the limit, as MLflow does with the values of params and tags, whose tails nobody misses."""
+    return check_text(text[:limit], field=field, limit=limit)
+
+
+def check_metric(metric: Metric, *, field: str) -> Metric:
+    """Accept a point of a metric.
+
+    Raises:
+        InvalidInput: its key is not allowed, its time is negative, or a text has a NUL character.
+    """
+    check_key(metric.key, field=f"{field}name")
+    if metric.timestamp_ms < 0:
+        raise InvalidInput(
+            f"Invalid value {metric.timestamp_ms} for parameter '{field}timestamp' supplied: metric '{metric.key}': "
+            "Timestamp must be a nonnegative long (64-bit integer)",
+            field=f"{field}timestamp",
+        )
+    for name in ("model_id", "dataset_name", "dataset_digest"):
+        check_text(getattr(metric, name) or "", field=f"{field}{name}", limit=MAX_DATASET_NAME_LENGTH)
+    return metric
+
+
+def check_batch(
+    *, metrics: Sequence[Metric], params: Sequence[tuple[str, str]], tags: Sequence[tuple[str, str]]
+) -> None:
+    """Hold one call of log-batch to its limits.
+
+    Raises:
+        InvalidInput: too many entries, or two values for one param.
+    """
+    counts = {
+        "metrics": (len(metrics), MAX_METRICS_PER_BATCH),
+        "params": (len(params), MAX_PARAMS_PER_BATCH),
+        "tags": (len(tags), MAX_TAGS_PER_BATCH),
+        "metrics, params, and tags": (len(metrics) + len(params) + len(tags), MAX_ENTRIES_PER_BATCH),
+    }
+    for name, (count, limit) in counts.items():
+        if count > limit:
+            raise InvalidInput(
+                f"A batch logging request can contain at most {limit} {name}. Got {count} {name}. "
+                f"Please split up {name} across multiple requests and try again.",
+                field=name,
+            )
+    twice = [key for key, count in Counter(key for key, _ in params).items() if count > 1]
+    if twice:
+        raise InvalidInput(f"Duplicate parameter keys have been submitted: {twice}", field="params")
+
+
+def check_model_name(name: str) -> str:
+    """Accept the name of a logged model.
+
+    Raises:
+        InvalidInput: it is empty, too long, or has a character that would read as part of a path or a URI.
+    """
+    if not name or any(mark in name for mark in MODEL_NAME_FORBIDDEN):
+        raise InvalidInput(
+            f"Invalid model name ('{name}') provided. Model name must be a non-empty string and cannot contain the "
+            f"following characters: {MODEL_NAME_FORBIDDEN}",
+            field="name",
+        )
+    return check_text(name, field="name", limit=MAX_EXPERIMENT_NAME_LENGTH)
+
+
+def check_dataset(dataset: LoggedDataset) -> LoggedDataset:
+    """Accept the description of a dataset.
+
+    Raises:
+        InvalidInput: a part is missing or too long.
+    """
+    for name in ("name", "digest", "source_type", "source"):
+        if not getattr(dataset, name):
+            raise InvalidInput(f"Missing value for required parameter 'dataset.{name}'.", field=f"dataset.{name}")
+    limits: Mapping[str, int] = {
+        "name": MAX_DATASET_NAME_LENGTH,
+        "digest": MAX_DATASET_DIGEST_LENGTH,
+        "source_type": MAX_DATASET_NAME_LENGTH,
+        "source": MAX_DATASET_SOURCE_LENGTH,
+        "schema": MAX_DATASET_SCHEMA_LENGTH,
+        "profile": MAX_DATASET_PROFILE_LENGTH,
+    }
+    for name, limit in limits.items():
+        check_text(getattr(dataset, name), field=f"dataset.{name}", limit=limit)
+    return dataset
+
+
+def check_tags(tags: Iterable[tuple[str, str]], *, limit: int) -> dict[str, str]:
+    """Accept tags; of two with one key the later counts.
+
+    Raises:
+        InvalidInput: a key is not allowed, or a value is too long.
+    """
+    return {check_key(key, field="key"): check_text(value, field="value", limit=limit) for key, value in tags}
+
+
+def clip_tags(tags: Iterable[tuple[str, str]], *, field: str = "tags") -> dict[str, str]:
+    """Accept tags of a run, cutting long values.
+
+    Raises:
+        InvalidInput: a key is not allowed.
+    """
+    return {
+        check_key(key, field=f"{field}[{at}].key"): clip_text(value, field=f"{field}[{at}].value", limit=MAX_TAG_LENGTH)
+        for at, (key, value) in enumerate(tags)
+    }
+
+
+def _too_long(field: str, length: int, limit: int) -> InvalidInput:
+    return InvalidInput(f"'{field}' exceeds the maximum length of {limit} characters: it has {length}", field=field)

@@ -1,0 +1,155 @@
+"""Read a filter: comparisons joined by AND, and nothing else."""
+
+from __future__ import annotations
+
+from flyball.kernel.errors import InvalidInput
+from flyball.tracking.search.clauses import Clause, Field, Operator, Value, Vocabulary
+from flyball.tracking.search.tokens import Kind, Token, tokenize, unquote
+
+# The databases refuse expressions that nest deeper than about a thousand.
+MAX_CLAUSES = 200
+MAX_PATTERN_LENGTH = 8_000
+_INT64_LIMIT = 2**63
+
+
+def parse_filter(text: str | None, vocabulary: Vocabulary) -> tuple[Clause, ...]:
+    """Read a filter; an empty one has no clauses.
+
+    Raises:
+        InvalidInput: it is no conjunction, or a comparison makes no sense for this kind of thing.
+    """
+    if not text or not text.strip():
+        return ()
+    reader = _Reader(tokenize(text), vocabulary)
+    clauses = [reader.comparison()]
+    while not reader.done:
+        reader.expect_and()
+        clauses.append(reader.comparison())
+    if len(clauses) > MAX_CLAUSES:
+        raise InvalidInput(f"the filter has {len(clauses)} clauses; at most {MAX_CLAUSES} are allowed", field="filter")
+    return tuple(clauses)
+
+
+def split_identifier(text: str) -> tuple[str, str]:
+    """Return prefix and key; a bare name is an attribute.
+
+    >>> split_identifier('params."a b"'), split_identifier("start_time")
+    (('params', 'a b'), ('attribute', 'start_time'))
+    """
+    if text[:1] in {"'", '"', "`"} or "." not in text:
+        return Field.ATTRIBUTE.value, unquote(text)
+    prefix, _, key = text.partition(".")
+    return prefix, unquote(key)
+
+
+class _Reader:
+    """Walks over the tokens once."""
+
+    def __init__(self, tokens: list[Token], vocabulary: Vocabulary) -> None:
+        self._tokens = tokens
+        self._vocabulary = vocabulary
+        self._at = 0
+
+    @property
+    def done(self) -> bool:
+        return self._at >= len(self._tokens)
+
+    def expect_and(self) -> None:
+        token = self._next()
+        if token.keyword != "AND":
+            raise InvalidInput(
+                f"Invalid clause(s) in filter string: '{token.text}'; comparisons can be joined by AND only",
+                field="filter",
+            )
+
+    def comparison(self) -> Clause:
+        name = self._next()
+        if name.kind is not Kind.WORD and not (name.kind is Kind.QUOTED and name.text[0] != "'"):
+            raise InvalidInput(
+                f"Invalid clause(s) in filter string: '{name.text}'; expected a comparison such as metrics.acc > 0.9",
+                field="filter",
+            )
+        field, key = self._vocabulary.resolve(*split_identifier(name.text))
+        operator = self._operator(name.text)
+        allowed = self._vocabulary.operators(field, key)
+        if operator not in allowed:
+            raise InvalidInput(
+                f"Invalid comparison operator '{operator}' for {name.text}: valid are {', '.join(allowed)}",
+                field="filter",
+            )
+        return Clause(field=field, key=key, operator=operator, value=self._value(field, key, operator))
+
+    def _operator(self, name: str) -> Operator:
+        token = self._next()
+        if token.kind is Kind.OPERATOR:
+            return Operator.NE if token.text == "<>" else Operator(token.text)
+        if token.keyword in {Operator.LIKE, Operator.ILIKE, Operator.IN}:
+            return Operator(token.keyword)
+        if token.keyword == "NOT" and self._next().keyword == "IN":
+            return Operator.NOT_IN
+        if token.keyword == "IS":
+            return self._presence()
+        raise InvalidInput(f"Invalid clause(s) in filter string: no operator after {name}", field="filter")
+
+    def _presence(self) -> Operator:
+        word = self._next().keyword
+        if word == "NOT" and self._next().keyword == "NULL":
+            return Operator.IS_NOT_NULL
+        if word == "NULL":
+            return Operator.IS_NULL
+        raise InvalidInput(
+            "Invalid clause(s) in filter string: IS must be followed by NULL or NOT NULL", field="filter"
+        )
+
+    def _value(self, field: Field, key: str, operator: Operator) -> Value:
+        if operator in {Operator.IS_NULL, Operator.IS_NOT_NULL}:
+            return None
+        if operator in {Operator.IN, Operator.NOT_IN}:
+            return self._list(key)
+        token = self._next()
+        if self._vocabulary.is_number(field, key):
+            return _number(token, key)
+        return _text(token, f"{field} {key}")
+
+    def _list(self, key: str) -> tuple[str, ...]:
+        opening = self._next()
+        if opening.text != "(":
+            raise InvalidInput(
+                f"Invalid filter: IN after {key} needs a list in parentheses: ('a', 'b')", field="filter"
+            )
+        values = [_text(self._next(), key)]
+        while (mark := self._next()).text == ",":
+            values.append(_text(self._next(), key))
+        if mark.text != ")":
+            raise InvalidInput(f"Invalid filter: the list after {key} is not closed", field="filter")
+        return tuple(values)
+
+    def _next(self) -> Token:
+        if self.done:
+            raise InvalidInput(
+                "Invalid clause(s) in filter string: it ends in the middle of a comparison", field="filter"
+            )
+        token = self._tokens[self._at]
+        self._at += 1
+        return token
+
+
+def _number(token: Token, key: str) -> float | int:
+    if token.kind is not Kind.NUMBER:
+        raise InvalidInput(f"Expected numeric value type for '{key}'. Found {token.text}", field="filter")
+    try:
+        whole = int(token.text)
+    except ValueError:
+        return float(token.text)
+    return whole if abs(whole) < _INT64_LIMIT else float(token.text)
+
+
+def _text(token: Token, name: str) -> str:
+    if token.kind is not Kind.QUOTED or token.text[0] == "`":
+        raise InvalidInput(
+            f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}", field="filter"
+        )
+    value = unquote(token.text)
+    if len(value) > MAX_PATTERN_LENGTH:
+        raise InvalidInput(f"the value for {name} is longer than {MAX_PATTERN_LENGTH} characters", field="filter")
+    return value

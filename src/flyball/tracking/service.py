@@ -1,0 +1,49 @@
+"""Tracking as the other rooms and the server use it: one group of verbs for each aggregate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flyball.kernel.clock import Clock
+from flyball.kernel.db import Database
+from flyball.kernel.events import EventLog
+from flyball.tracking.experiments import Experiments
+from flyball.tracking.models import LoggedModels
+from flyball.tracking.run_lineage import RunLineage
+from flyball.tracking.run_log import RunLog
+from flyball.tracking.runs import Runs
+
+OPENING_ACTOR = "service:server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracking:
+    """The verbs of tracking. Share one per process; every method may be called from any thread."""
+
+    experiments: Experiments
+    runs: Runs
+    log: RunLog
+    lineage: RunLineage
+    models: LoggedModels
+
+
+def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Tracking:
+    """Join the verbs to their stores on a database, and see to it that the experiment `Default` exists."""
+    # SQLAlchemy costs the command line 0.4 s, so the stores are imported when they are opened.
+    from flyball.tracking.sql.experiments import SqlExperimentStore
+    from flyball.tracking.sql.metrics import SqlMetricStore
+    from flyball.tracking.sql.models import SqlModelStore
+    from flyball.tracking.sql.run_data import SqlRunDataStore
+    from flyball.tracking.sql.runs import SqlRunStore
+
+    experiments, runs, data = SqlExperimentStore(database), SqlRunStore(database), SqlRunDataStore(database)
+    models, metrics = SqlModelStore(database), SqlMetricStore(database)
+    tracking = Tracking(
+        experiments=Experiments(experiments, runs=runs, events=events, clock=clock, database=database),
+        runs=Runs(runs, data=data, experiments=experiments, events=events, clock=clock, database=database),
+        log=RunLog(runs, data=data, metrics=metrics, models=models, events=events, database=database),
+        lineage=RunLineage(runs, data=data, models=models, events=events, database=database),
+        models=LoggedModels(models, runs=runs, experiments=experiments, events=events, clock=clock, database=database),
+    )
+    tracking.experiments.ensure_default(actor=OPENING_ACTOR)
+    return tracking

@@ -1,0 +1,1 @@
+"""Tracking on a database, one module an aggregate."""

@@ -1,0 +1,191 @@
+"""Tables of tracking."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+
+from flyball.kernel.db import metadata
+
+RUN_ID = String(32)
+MODEL_ID = String(34)
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("experiment_id", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("artifact_location", Text, nullable=False),
+    Column("lifecycle", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+experiment_tags = Table(
+    "experiment_tags",
+    metadata,
+    Column("experiment_id", ROW_NUMBER, ForeignKey("experiments.experiment_id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", RUN_ID, primary_key=True),
+    Column("experiment_id", ROW_NUMBER, ForeignKey("experiments.experiment_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger),
+    Column("artifact_uri", Text, nullable=False),
+    Column("lifecycle", Text, nullable=False),
+    # True where a run went into the bin with its experiment, so that only those come back with it.
+    Column("deleted_with_experiment", Boolean, nullable=False, default=False),
+    Index("ix_runs_experiment_start", "experiment_id", "lifecycle", "start_ms"),
+)
+
+run_params = Table(
+    "run_params",
+    metadata,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# One row for each metric of a run: its number, its latest point, its extremes. NaN is 0 with is_nan, because SQLite
+# stores NaN as NULL.
+metric_series = Table(
+    "metric_series",
+    metadata,
+    Column("series_id", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Index("uq_metric_series_run_key", "run_id", "key", unique=True),
+)
+
+# Every point. The key is the number of the series and not run and name again, which keeps a million points small; the
+# order of the key is the order in which a history is read, and an exact repeat meets its own key.
+metric_points = Table(
+    "metric_points",
+    metadata,
+    Column("series_id", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+    PrimaryKeyConstraint("series_id", "timestamp_ms", "step", "value", "is_nan"),
+    sqlite_with_rowid=False,
+)
+
+logged_datasets = Table(
+    "logged_datasets",
+    metadata,
+    Column("dataset_id", ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("experiment_id", ROW_NUMBER, ForeignKey("experiments.experiment_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("source_type", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("schema", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Index("uq_logged_datasets_name_digest", "experiment_id", "name", "digest", unique=True),
+)
+
+run_datasets = Table(
+    "run_datasets",
+    metadata,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("dataset_id", ROW_NUMBER, ForeignKey("logged_datasets.dataset_id"), primary_key=True),
+    Column("context", Text),
+    Column("tags", Text, nullable=False),
+)
+
+run_models = Table(
+    "run_models",
+    metadata,
+    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
+    Column("direction", String(6), primary_key=True),
+    Column("model_id", MODEL_ID, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+)
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    Column("model_id", MODEL_ID, primary_key=True),
+    Column("experiment_id", ROW_NUMBER, ForeignKey("experiments.experiment_id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("artifact_uri", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("status_message", Text, nullable=False),
+    Column("model_type", Text, nullable=False),
+    Column("source_run_id", RUN_ID),
+    Column("lifecycle", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Index("ix_logged_models_experiment", "experiment_id", "created_ms"),
+    Index("ix_logged_models_source_run", "source_run_id"),
+)
+
+logged_model_tags = Table(
+    "logged_model_tags",
+    metadata,
+    Column("model_id", MODEL_ID, ForeignKey("logged_models.model_id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+logged_model_params = Table(
+    "logged_model_params",
+    metadata,
+    Column("model_id", MODEL_ID, ForeignKey("logged_models.model_id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+logged_model_metrics = Table(
+    "logged_model_metrics",
+    metadata,
+    Column("model_id", MODEL_ID, ForeignKey("logged_models.model_id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("run_id", RUN_ID, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("is_nan", Boolean, nullable=False),
+    Column("dataset_name", Text, nullable=False),
+    Column("dataset_digest", Text, nullable=False),
+    PrimaryKeyConstraint(
+        "model_id", "key", "timestamp_ms", "step", "run_id", "dataset_name", "dataset_digest", "value", "is_nan"
+    ),
+)
