@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from flyball.datasets import Datasets, DatasetVersion
+from flyball.kernel.canonical import JsonValue
+from flyball.measures.intervals import block_bootstrap
 from flyball.registry.gates.evidence import BlockScore, PairedEvaluation
 from flyball.retraining.freeze import day_blocks
 from flyball.retraining.loops import Loop
@@ -62,3 +64,22 @@ def blocks(times_ms: np.ndarray, champion_hits: np.ndarray, challenger_hits: np.
         BlockScore(block=str(int(day)), rows=int(n), champion_hits=int(a), challenger_hits=int(b))
         for day, n, a, b in zip(days, rows, champion, challenger, strict=True)
     )
+
+
+def baseline_of(evaluations: tuple[PairedEvaluation, ...]) -> dict[str, JsonValue]:
+    """Return what the challenger is expected to reach from now on: its accuracy on the holdout, with a 95 % interval.
+
+    The interval is a bootstrap over days, because rows of one day are not independent.
+    """
+    holdout = next(one for one in evaluations if one.role == "holdout")
+    hit = [block.challenger_hits for block in holdout.blocks]
+    rows = [block.rows for block in holdout.blocks]
+    interval = block_bootstrap(np.asarray(hit), np.asarray(rows), confidence=0.975, seed=0)
+    return {
+        "metric": METRIC,
+        "value": interval.estimate,
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "rows": holdout.rows,
+        "dataset": holdout.dataset,
+    }

@@ -29,7 +29,11 @@ class RequestStore(Protocol):
         ...
 
     def add(self, request: Request) -> None:
-        """Keep a new request."""
+        """Keep a new request.
+
+        Raises:
+            Conflict: its loop has a request that has not ended.
+        """
         ...
 
     def update(self, request: Request, *, expected: RequestState) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection
 
 from sqlalchemy import Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
@@ -35,8 +36,11 @@ class SqlRequestStore:
             return list(connection.execute(select(loops.c.name).order_by(loops.c.name)).scalars())
 
     def add(self, request: Request) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(insert(requests), dataclasses.asdict(request))
+        try:
+            with self._database.transaction() as connection:
+                connection.execute(insert(requests), dataclasses.asdict(request))
+        except IntegrityError as error:
+            raise Conflict(f"loop '{request.loop}' is busy with another request", field="loop") from error
 
     def update(self, request: Request, *, expected: RequestState) -> None:
         unchanged = (requests.c.id == request.id) & (requests.c.state == expected)

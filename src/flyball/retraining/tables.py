@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table, Text
 
 from flyball.kernel.db import metadata
+from flyball.retraining.entities import FINAL
 
 loops = Table(
     "loops",
@@ -41,3 +42,7 @@ requests = Table(
     Index("ix_requests_loop_id", "loop", "id"),
     Index("ix_requests_state", "state"),
 )
+
+# One running request a loop, held by the database: two workers, or a worker and a person, cannot both open one.
+_RUNNING = requests.c.state.not_in(sorted(FINAL))
+Index("uq_requests_running", requests.c.loop, unique=True, sqlite_where=_RUNNING, postgresql_where=_RUNNING)

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as MountedRoute
 
-from flyball.governance.access import Principal
+from flyball.governance.entities import Principal
 from flyball.kernel.documents import invalid_document
 from flyball.kernel.errors import FlyballError, InvalidInput, LimitExceeded, NotFound
 from flyball.kernel.logs import get_logger
-from flyball.server.authentication import authenticate, authorise
+from flyball.server.authentication import authenticate
 from flyball.server.errors import render_error
 from flyball.server.hosts import HostGuard
 from flyball.server.platform import Platform
@@ -65,7 +65,7 @@ async def _answer(route: Route, platform: Platform, request: Request) -> Respons
     principal: Principal | None = None
     if route.permission != PUBLIC:
         principal = await run_in_threadpool(authenticate, request, platform.access)
-        authorise(principal, route.permission)
+        principal.require(route.permission)
     body = await _body(route, request, limit_bytes=platform.settings.max_request_bytes)
     call = Call(platform=platform, principal=principal, path=request.path_params, body=body, request=request)
     return _render(await run_in_threadpool(route.handler, call), route)

@@ -7,9 +7,9 @@ import binascii
 
 from starlette.requests import HTTPConnection
 
-from flyball.governance.access import Access, Principal
-from flyball.governance.permissions import Permission
-from flyball.kernel.errors import PermissionDenied, Unauthenticated
+from flyball.governance.access import Access
+from flyball.governance.entities import Principal
+from flyball.kernel.errors import Unauthenticated
 
 SESSION_COOKIE = "flyball_session"
 
@@ -26,16 +26,6 @@ def authenticate(connection: HTTPConnection, access: Access) -> Principal:
             "You are not authenticated. Send 'Authorization: Bearer <token>'; `flyball env` prints the owner's token."
         )
     return access.authenticate(secret)
-
-
-def authorise(principal: Principal, permission: Permission) -> None:
-    """Check that an identity may do what a route declares.
-
-    Raises:
-        PermissionDenied: it may not; the message names the missing permission.
-    """
-    if permission not in principal.permissions:
-        raise PermissionDenied(f"Permission denied: {principal.identity} lacks '{permission}'.")
 
 
 def _secret(connection: HTTPConnection) -> str | None:

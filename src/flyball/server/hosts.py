@@ -50,5 +50,5 @@ def _name(host: str) -> str:
     ('[::1]', 'localhost')
     """
     if host.startswith("["):
-        return host.split("]")[0].lower() + "]"
-    return host.split(":")[0].lower()
+        return host.split("]", maxsplit=1)[0].lower() + "]"
+    return host.split(":", maxsplit=1)[0].lower()

@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from flyball.governance.access import Principal
+from flyball.governance.entities import Principal
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput, LimitExceeded
 

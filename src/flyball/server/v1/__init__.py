@@ -1,0 +1,1 @@
+"""Our own API: each handler calls one verb of a room and renders what it returns."""

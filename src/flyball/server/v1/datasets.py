@@ -1,0 +1,119 @@
+"""Datasets over HTTP: bytes in, versions out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from starlette.responses import Response
+
+from flyball.datasets import DatasetVersion
+from flyball.governance.permissions import Permission
+from flyball.kernel.errors import InvalidInput
+from flyball.retraining.gathering import dataset_of
+from flyball.server.routing import Call, Route
+from flyball.wire.v1 import Done
+from flyball.wire.v1 import datasets as shapes
+
+FORMATS = {"csv": ".csv", "parquet": ".parquet"}
+
+
+def add(call: Call[None]) -> shapes.Dataset:
+    """Take the bytes of a CSV or Parquet file and make a version of them."""
+    query = call.request.query_params
+    unknown = set(query) - {"source", "format"}
+    if unknown or not query.get("source") or query.get("format") not in FORMATS:
+        raise InvalidInput(
+            "give ?source=<where the data comes from>&format=csv or format=parquet, nothing else", field="query"
+        )
+    with tempfile.NamedTemporaryFile(suffix=FORMATS[query["format"]]) as file:
+        for chunk in call.chunks(call.platform.settings.max_artifact_bytes):
+            file.write(chunk)
+        file.flush()
+        version = call.platform.datasets.add_file(
+            call.path["name"], Path(file.name), source=query["source"], actor=call.actor
+        )
+    return dataset_shape(version)
+
+
+def get(call: Call[None]) -> shapes.Dataset:
+    """Return a version."""
+    return dataset_shape(_named(call))
+
+
+def listing(call: Call[None]) -> shapes.DatasetList:
+    """List every version."""
+    return shapes.DatasetList(datasets=[dataset_shape(one) for one in call.platform.datasets.list()])
+
+
+def profile(call: Call[None]) -> Response:
+    """Return the profile of a version, as it is kept."""
+    return Response(call.platform.artifacts.read_blob(_named(call).profile_digest), media_type="application/json")
+
+
+def use(call: Call[shapes.UseDataset]) -> Done:
+    """Note that a run used a dataset version."""
+    version = dataset_of(call.platform.datasets, call.body.dataset)
+    call.platform.note_use(call.path["run_id"], version, context=call.body.context, actor=call.actor)
+    return Done()
+
+
+def dataset_shape(version: DatasetVersion) -> shapes.Dataset:
+    """Render a version."""
+    return shapes.Dataset(
+        name=version.name,
+        version=version.version,
+        digest=version.digest,
+        row_count=version.row_count,
+        columns=[shapes.ColumnShape(name=one.name, type=one.type, nullable=one.nullable) for one in version.columns],
+        source=version.source,
+        created_ms=version.created_ms,
+    )
+
+
+def _named(call: Call[None]) -> DatasetVersion:
+    return dataset_of(call.platform.datasets, f"{call.path['name']}/{call.path['version']}")
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/v1/datasets",
+        permission=Permission.DATASETS_READ,
+        handler=listing,
+        response=shapes.DatasetList,
+        summary="List dataset versions",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/datasets/{name}",
+        permission=Permission.DATASETS_WRITE,
+        handler=add,
+        response=shapes.Dataset,
+        summary="Make a dataset version of a CSV or Parquet file",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/datasets/{name}/{version}",
+        permission=Permission.DATASETS_READ,
+        handler=get,
+        response=shapes.Dataset,
+        summary="Show a dataset version",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/datasets/{name}/{version}/profile",
+        permission=Permission.DATASETS_READ,
+        handler=profile,
+        summary="Show the profile of a dataset version",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/runs/{run_id}/datasets",
+        permission=Permission.TRACKING_WRITE,
+        handler=use,
+        request=shapes.UseDataset,
+        response=Done,
+        summary="Note that a run used a dataset version",
+    ),
+)

@@ -1,0 +1,134 @@
+"""Monitors, windows and alerts over HTTP."""
+
+from __future__ import annotations
+
+from flyball.governance.permissions import Permission
+from flyball.monitoring import Alert, Monitor, WindowReport
+from flyball.server.routing import Call, Route
+from flyball.wire.v1 import monitors as shapes
+
+
+def put(call: Call[shapes.MonitorDocument]) -> shapes.MonitorInfo:
+    """Set a monitor from its file."""
+    return _monitor(call, call.platform.monitors.put(call.body.document, actor=call.actor))
+
+
+def get(call: Call[None]) -> shapes.MonitorInfo:
+    """Show a monitor and how far it has looked."""
+    return _monitor(call, call.platform.monitors.get(call.path["monitor"]))
+
+
+def windows(call: Call[None]) -> shapes.WindowList:
+    """List what the windows showed."""
+    return shapes.WindowList(windows=[_window(one) for one in call.platform.monitors.reports(call.path["monitor"])])
+
+
+def alerts(call: Call[None]) -> shapes.AlertList:
+    """List alerts."""
+    return shapes.AlertList(alerts=[_alert(one) for one in call.platform.monitors.alerts()])
+
+
+def acknowledge(call: Call[None]) -> shapes.AlertInfo:
+    """Say that somebody looks after an alert."""
+    return _alert(call.platform.monitors.acknowledge(call.path["alert"], actor=call.actor))
+
+
+def resolve(call: Call[None]) -> shapes.AlertInfo:
+    """Say that an alert's cause is gone."""
+    return _alert(call.platform.monitors.resolve(call.path["alert"], actor=call.actor))
+
+
+def _monitor(call: Call[None] | Call[shapes.MonitorDocument], found: Monitor) -> shapes.MonitorInfo:
+    progress = call.platform.monitors.progress(found.name)
+    return shapes.MonitorInfo(
+        name=found.name,
+        endpoint=found.endpoint,
+        window_ms=found.window_ms,
+        watermark_ms=progress.watermark_ms,
+        closed_through_ms=progress.closed_through_ms,
+        matured_through_ms=progress.matured_through_ms,
+    )
+
+
+def _window(report: WindowReport) -> shapes.WindowInfo:
+    quality = report.quality
+    return shapes.WindowInfo(
+        start_ms=report.start_ms,
+        end_ms=report.end_ms,
+        state=report.state,
+        rows=report.rows,
+        labelled=report.labelled,
+        drifted=[one.feature for one in report.drifted],
+        faults=[f"{one.feature}: {one.detail}" for one in report.faults],
+        accuracy=quality.value if quality else None,
+        lower=quality.lower if quality else None,
+        upper=quality.upper if quality else None,
+        baseline=quality.baseline if quality else None,
+        verdict=quality.verdict if quality else "unknown",
+    )
+
+
+def _alert(found: Alert) -> shapes.AlertInfo:
+    return shapes.AlertInfo(
+        id=found.id,
+        monitor=found.monitor,
+        kind=found.kind,
+        state=found.state,
+        window_start_ms=found.start_ms,
+        window_end_ms=found.end_ms,
+        cause=[f"{one.feature}: {one.detail}" for one in found.causes],
+        created_ms=found.created_ms,
+    )
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/api/v1/monitors",
+        permission=Permission.MONITORS_WRITE,
+        handler=put,
+        request=shapes.MonitorDocument,
+        response=shapes.MonitorInfo,
+        summary="Set a monitor from its file",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}",
+        permission=Permission.MONITORS_READ,
+        handler=get,
+        response=shapes.MonitorInfo,
+        summary="Show a monitor and how far it has looked",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}/windows",
+        permission=Permission.MONITORS_READ,
+        handler=windows,
+        response=shapes.WindowList,
+        summary="List what the windows showed",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/alerts",
+        permission=Permission.ALERTS_READ,
+        handler=alerts,
+        response=shapes.AlertList,
+        summary="List alerts",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/alerts/{alert}/acknowledge",
+        permission=Permission.ALERTS_WRITE,
+        handler=acknowledge,
+        response=shapes.AlertInfo,
+        summary="Acknowledge an alert",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/alerts/{alert}/resolve",
+        permission=Permission.ALERTS_WRITE,
+        handler=resolve,
+        response=shapes.AlertInfo,
+        summary="Resolve an alert",
+    ),
+)
