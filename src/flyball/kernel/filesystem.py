@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from flyball.kernel.errors import Unsupported
 
 # The list follows the warnings in "How To Corrupt An SQLite Database File", section 2.1 (sqlite.org).
-NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "9p", "ceph", "glusterfs", "lustre"})
-NETWORK_PREFIX = "fuse.sshfs"
+NETWORK_TYPES = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "coda", "9p", "ceph", "glusterfs", "lustre", "beegfs"}
+)
+# File systems in user space that keep their files elsewhere.
+NETWORK_FUSE = frozenset({"sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "ceph", "davfs", "juicefs", "blobfuse2"})
 MOUNTS = Path("/proc/self/mounts")
 
 
@@ -21,10 +25,26 @@ def filesystem_type(path: Path, *, mounts: str) -> str:
     best, kind = "", "unknown"
     for line in mounts.splitlines():
         fields = line.split()
-        point = fields[1].replace("\\040", " ")
+        if len(fields) < 3:  # noqa: PLR2004 -- device, mount point, type: fewer is no mount
+            continue
+        point = _unescape(fields[1])
         if path.is_relative_to(point) and len(point) >= len(best):
             best, kind = point, fields[2]
     return kind
+
+
+def is_network(kind: str) -> bool:
+    """Tell whether files of this type of file system lie on another machine.
+
+    >>> is_network("nfs4"), is_network("fuse.sshfs"), is_network("ext4")
+    (True, True, False)
+    """
+    return kind in NETWORK_TYPES or kind.removeprefix("fuse.") in NETWORK_FUSE
+
+
+def _unescape(point: str) -> str:
+    """Undo the octal escapes of the mounts file: space, tab, newline, backslash."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
 
 
 def refuse_network_filesystem(path: Path) -> None:
@@ -36,7 +56,7 @@ def refuse_network_filesystem(path: Path) -> None:
     if not MOUNTS.exists():
         return
     kind = filesystem_type(path.resolve(), mounts=MOUNTS.read_text(encoding="utf-8", errors="replace"))
-    if kind in NETWORK_TYPES or kind.startswith(NETWORK_PREFIX):
+    if is_network(kind):
         raise Unsupported(
             f"{path} is on a network file system ({kind}), where SQLite's locks cannot be trusted; "
             "set FLYBALL_HOME to a local disk, or FLYBALL_DATABASE_URL to PostgreSQL"

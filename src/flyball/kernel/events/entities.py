@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, cast
 
-from flyball.kernel.canonical import Digest, JsonValue, digest_json
+from flyball.kernel.canonical import Digest, JsonValue, canonical_json, digest_json, parse_json
+from flyball.kernel.errors import InvalidInput
 
 GENESIS = Digest("0" * 64)
 """What stands in the place of a previous digest before the first event."""
@@ -75,14 +76,19 @@ class Event:
             "kind": self.kind,
             "project": self.project,
             "subject": self.subject,
-            "payload": self.payload,
+            "payload": dict(self.payload),
             "edges": [[edge.subject, edge.relation, edge.object] for edge in self.edges],
             "previous": self.previous,
         }
 
 
 def chain(draft: Draft, *, seq: int, previous: Digest) -> Event:
-    """Give a draft its place behind the event whose digest is `previous`."""
+    """Give a draft its place behind the event whose digest is `previous`.
+
+    Raises:
+        InvalidInput: the payload has no canonical JSON form, or a name holds a NUL, which PostgreSQL cannot keep.
+    """
+    _refuse_nul(draft)
     unsealed = Event(
         seq=seq,
         time_ms=draft.time_ms,
@@ -90,12 +96,24 @@ def chain(draft: Draft, *, seq: int, previous: Digest) -> Event:
         kind=str(draft.kind),
         project=draft.project,
         subject=draft.subject,
-        payload=draft.payload,
-        edges=draft.edges,
+        payload=copy_payload(draft.payload),
+        edges=tuple(draft.edges),
         previous=previous,
         digest=GENESIS,
     )
     return seal(unsealed)
+
+
+def copy_payload(payload: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return a copy that its caller's later changes do not reach, in the form in which a database gives it back."""
+    return cast("Mapping[str, JsonValue]", parse_json(canonical_json(dict(payload))))
+
+
+def _refuse_nul(draft: Draft) -> None:
+    ends = [end for edge in draft.edges for end in (edge.subject, edge.relation, edge.object)]
+    for name in (draft.actor, draft.kind, draft.project, draft.subject, *ends):
+        if "\0" in name:
+            raise InvalidInput(f"{name!r} holds a NUL character; leave it out", field="subject")
 
 
 def seal(event: Event) -> Event:

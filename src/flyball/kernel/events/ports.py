@@ -41,3 +41,19 @@ class EventStore(Protocol):
     def all_edges(self, *, after: int, limit: int) -> list[tuple[int, Edge]]:
         """Return (sequence number of the event, edge) above `after` in order of the events, whole events only."""
         ...
+
+    def links(
+        self,
+        *,
+        subject: Ref | None = None,
+        target: Ref | None = None,
+        relation: str | None = None,
+        up_to: int | None = None,
+        limit: int,
+    ) -> list[tuple[int, Edge]]:
+        """Return (sequence number of the event, edge), newest event first, at most `limit`, of events not after `up_to`."""
+        ...
+
+    def find_stray_edge(self) -> int | None:
+        """Return the lowest sequence number at which an edge is kept that no event carries, None when there is none."""
+        ...

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-from flyball.kernel.canonical import Digest, JsonValue, canonical_json, digest_json
+from flyball.kernel.canonical import Digest, JsonValue, canonical_json, digest_json, parse_json
 from flyball.kernel.clock import Clock
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.events.entities import GENESIS, Draft, Edge, Event, EventKind, Ref, Verification
@@ -14,6 +13,7 @@ from flyball.kernel.events.ports import EventStore
 
 DEFAULT_PROJECT = "default"
 PAGE = 1_000
+EDGES_CHANGED = "its lineage edges were changed"
 
 
 class EventLog:
@@ -62,9 +62,13 @@ class EventLog:
         """Walk the whole chain, a page at a time."""
         return self._pages(None)
 
-    def verify(self) -> Verification:
-        """Check the chain, and that the edges kept for walking are those of the events."""
-        found = verify_chain(self.all())
+    def verify(self, *, witness: Digest | None = None) -> Verification:
+        """Check the chain, and that the edges kept for walking are those of the events.
+
+        `witness` is the digest of an event that was written down elsewhere: when the tail was cut off, or the whole chain
+        was written anew, it is not there any more.
+        """
+        found = verify_chain(self.all(), witness=witness)
         return self._verify_edges(found) if found.intact else found
 
     def _pages(self, subject: Ref | None) -> Iterator[Event]:
@@ -81,32 +85,41 @@ class EventLog:
                 kept.setdefault(seq, []).append(edge)
             for event in page:
                 if tuple(kept.get(event.seq, [])) != event.edges:
-                    return _broken(found.count, found.head, event.seq, "its lineage edges were changed")
+                    return _broken(found.count, found.head, event.seq, EDGES_CHANGED)
             after = page[-1].seq
-        return found
+        stray = self._store.find_stray_edge()
+        return found if stray is None else _broken(found.count, found.head, stray, EDGES_CHANGED)
 
 
-def verify_chain(events: Iterable[Event]) -> Verification:
-    """Check a chain from its first event, offline, and name the first bad entry."""
-    previous, count = GENESIS, 0
+def verify_chain(events: Iterable[Event], *, witness: Digest | None = None) -> Verification:
+    """Check a chain from its first event, offline, and name the first bad entry.
+
+    `witness` is a digest written down earlier that the chain must still hold: only that shows that no tail was cut off.
+    """
+    previous, count, witnessed = GENESIS, 0, witness in {None, GENESIS}
     for event in events:
         reason = _fault(event, expected_seq=count + 1, previous=previous)
         if reason:
-            return _broken(count, previous, event.seq, reason)
+            return _broken(count, previous, min(event.seq, count + 1), reason)
         previous, count = event.digest, count + 1
+        witnessed = witnessed or event.digest == witness
+    if not witnessed:
+        return _broken(
+            count, previous, count + 1, f"no entry has the digest {witness}: the chain was cut or written anew"
+        )
     return Verification(intact=True, count=count, head=previous)
 
 
 def _fault(event: Event, *, expected_seq: int, previous: Digest) -> str:
     if event.seq != expected_seq:
         return f"entry {expected_seq} is missing or out of order"
-    if event.previous != previous:
-        return "it does not follow the entry before it"
     try:
         expected = digest_json(event.content())
     except InvalidInput:
         return "its content has no canonical form any more"
-    return "" if event.digest == expected else "its content was changed"
+    if event.digest != expected:
+        return "its content was changed"
+    return "" if event.previous == previous else "it does not follow the entry before it"
 
 
 def _broken(count: int, head: Digest, seq: int, reason: str) -> Verification:
@@ -120,16 +133,20 @@ def export_events(events: Iterable[Event]) -> Iterator[bytes]:
 
 
 def parse_export(lines: Iterable[bytes]) -> Iterator[Event]:
-    """Read an export back.
+    """Read an export back; a line must be, to the byte, what `export_events` wrote.
 
     Raises:
         InvalidInput: a line that is no event; the message gives its number.
     """
     for number, line in enumerate(lines, start=1):
         try:
-            yield _parse(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+            event = _parse(cast("dict[str, object]", parse_json(line)))
+            exact = line.removesuffix(b"\n") == next(export_events([event])).removesuffix(b"\n")
+        except (InvalidInput, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"line {number} of the export is no event: {error}", field=f"line {number}") from error
+        if not exact:
+            raise InvalidInput(f"line {number} of the export was changed", field=f"line {number}")
+        yield event
 
 
 def _parse(row: dict[str, object]) -> Event:
