@@ -1,0 +1,1 @@
+"""The JSON of the MLflow protocol: snake_case, unknown fields ignored, unset fields left out."""
