@@ -14,19 +14,22 @@ from dataclasses import dataclass
 
 from flyball.artifacts import Artifacts
 from flyball.datasets import Datasets, DatasetVersion
-from flyball.deployment import Deployments, RolloutId, RolloutState, StopRule, VerdictKind
-from flyball.governance import Approvals, ApprovalState
+from flyball.deployment.entities import RolloutId, RolloutState, StopRule, VerdictKind
+from flyball.deployment.service import Deployments
+from flyball.governance.approvals import Approvals
+from flyball.governance.entities import ApprovalState
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.db import Database
 from flyball.kernel.errors import FlyballError, InvalidInput
 from flyball.kernel.events import Edge, ref
 from flyball.kernel.leases import Lease
-from flyball.pipelines import Pipelines, RunState
+from flyball.pipelines.entities import RunState
+from flyball.pipelines.service import Pipelines
 from flyball.registry import Decision, Gatekeeper, Registry, Verdict
 from flyball.registry.gates.evidence import PairedEvaluation
 from flyball.retraining.entities import Request, RequestState
 from flyball.retraining.evaluation import METRIC, baseline_of, evaluate
-from flyball.retraining.gathering import Locate, approvable, dataset_of, gather, read_model_files
+from flyball.retraining.gathering import approvable, dataset_of, gather, read_model_files
 from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
 from flyball.retraining.requests import LOOP_ACTOR, Requests
@@ -47,7 +50,6 @@ class Rooms:
     approvals: Approvals
     deployments: Deployments
     database: Database
-    locate: Locate
 
 
 class Conductor:
@@ -107,11 +109,8 @@ class Conductor:
                 actor=LOOP_ACTOR,
             )
             moved = dataclasses.replace(frozen, state=RequestState.TRAINING, pipeline_run_id=run.id)
-            edges = [
-                Edge(subject=ref("pipeline-run", run.id), relation="for", object=ref("request", request.id)),
-                *self._watch.origins(loop, training),
-            ]
-            return self._requests.move(moved, before=request, lease=lease, payload=payload, edges=edges)
+            purpose = Edge(subject=ref("pipeline-run", run.id), relation="for", object=ref("request", request.id))
+            return self._requests.move(moved, before=request, lease=lease, payload=payload, edges=[purpose])
 
     def _await_training(self, request: Request, lease: Lease) -> Request:
         run = self._rooms.pipelines.get(request.pipeline_run_id)
@@ -169,7 +168,7 @@ class Conductor:
         rooms.registry.attach(loop.model, version.version, "baseline", baseline, actor=LOOP_ACTOR)
         evidence = gather(
             version,
-            read_model_files(rooms.artifacts, rooms.locate, version),
+            read_model_files(rooms.artifacts, version),
             champion=request.champion,
             evaluations=evaluations,
             windows=self._watch.window_facts(sets["training"]),
@@ -196,7 +195,12 @@ class Conductor:
                 stop_rule=_stop_rule(loop),
                 actor=LOOP_ACTOR,
             )
-            moved = dataclasses.replace(request, state=RequestState.CANARY, rollout_id=rollout.id)
+            moved = dataclasses.replace(
+                request,
+                state=RequestState.CANARY,
+                rollout_id=rollout.id,
+                canary_from_ms=self._watch.watermark_ms(loop) + 1,
+            )
             allowed = Edge(
                 subject=ref("rollout", rollout.id), relation="allowed-by", object=ref("approval", approval.id)
             )
@@ -216,7 +220,7 @@ class Conductor:
         rollout = self._rooms.deployments.get_rollout(RolloutId(request.rollout_id))
         with self._rooms.database.transaction():
             if rollout.state is RolloutState.RUNNING:
-                champion, challenger = self._watch.outcomes(loop, rollout)
+                champion, challenger = self._watch.outcomes(loop, request, rollout)
                 rollout = self._rooms.deployments.observe(
                     rollout.id, champion=champion, challenger=challenger, actor=LOOP_ACTOR
                 )
@@ -252,7 +256,7 @@ class Conductor:
 
     def _content(self, request: Request, loop: Loop, decision: Decision) -> dict[str, str]:
         version = self._rooms.registry.get_version(loop.model, _known(request.challenger))
-        files = read_model_files(self._rooms.artifacts, self._rooms.locate, version)
+        files = read_model_files(self._rooms.artifacts, version)
         policy = self._rooms.gatekeeper.policy(decision.policy_name, decision.policy_version)
         return approvable(version, files, decision=decision, policy=policy, sets=self._sets(request))
 

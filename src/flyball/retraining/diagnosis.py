@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flyball.measures.intervals import wilson
-from flyball.monitoring import QualityVerdict, WindowReport
+from flyball.monitoring.entities import QualityVerdict, WindowReport
 from flyball.retraining.entities import Cause, Diagnosis
 
 CONFIDENCE = 0.95

@@ -46,7 +46,6 @@ class RetrainingEvent(EventKind):
 
     LOOP_SET = "loop.set"
     OPENED = "request.opened"
-    DIAGNOSED = "request.diagnosed"
     TRAINING = "request.training"
     EVALUATING = "request.evaluating"
     AWAITING_APPROVAL = "request.awaiting_approval"
@@ -62,7 +61,8 @@ class Request:
     """One attempt to bring a challenger into production, by an alert or by a person.
 
     `window_start_ms` and `window_end_ms` are event time of the window that caused it (0 for a person's request);
-    dataset names are `<name>/<n>`; what is not known yet is empty or None.
+    dataset names are `<name>/<n>`; what is not known yet is empty or None. `canary_from_ms` is the
+    event time from which champion and challenger are compared.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Request:
     decision_id: str = ""
     approval_id: str = ""
     rollout_id: str = ""
+    canary_from_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import yaml
@@ -13,6 +13,7 @@ from flyball.kernel.canonical import Digest, digest_bytes
 from flyball.kernel.errors import NotFound
 from flyball.registry import Decision, ModelVersion, Policy
 from flyball.registry.gates.evidence import Evidence, PairedEvaluation, WindowFact
+from flyball.registry.sources import Folder, locate
 
 MODEL_FILE = "MLmodel"
 REQUIREMENTS_FILE = "requirements.txt"
@@ -27,17 +28,14 @@ class ModelFiles:
     requirements_digest: Digest
 
 
-Locate = Callable[[ModelVersion], tuple[str, str]]
-"""Say where the files of a version lie: the artifact root, and the folder in it."""
-
-
-def read_model_files(artifacts: Artifacts, locate: Locate, version: ModelVersion) -> ModelFiles:
+def read_model_files(artifacts: Artifacts, version: ModelVersion) -> ModelFiles:
     """Read the signature and the requirements out of the files of a version.
 
     Raises:
         NotFound: the version has no MLmodel file.
     """
-    root, folder = locate(version)
+    place = files_of(version)
+    root, folder = place.root, place.folder
     described = yaml.safe_load(artifacts.read(root, _join(folder, MODEL_FILE)))
     signature = (described or {}).get("signature") or {}
     inputs = yaml.safe_load(signature.get("inputs") or "[]")
@@ -51,6 +49,20 @@ def read_model_files(artifacts: Artifacts, locate: Locate, version: ModelVersion
         requirements=tuple(line for line in lines if line and not line.startswith("#")),
         requirements_digest=digest_bytes(text),
     )
+
+
+def files_of(version: ModelVersion) -> Folder:
+    """Return where the files of a version lie in the artifact store.
+
+    Raises:
+        NotFound: its source is none that this platform keeps.
+    """
+    place = locate(version.location or version.source, run_id=version.run_id, model_id=version.model_id)
+    if place is None:
+        raise NotFound(
+            f"the files of {version.name}/{version.version} are not kept here: {version.source}", field="source"
+        )
+    return place
 
 
 def gather(

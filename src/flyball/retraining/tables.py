@@ -39,6 +39,7 @@ requests = Table(
     Column("decision_id", Text, nullable=False),
     Column("approval_id", Text, nullable=False),
     Column("rollout_id", Text, nullable=False),
+    Column("canary_from_ms", BigInteger, nullable=False),
     Index("ix_requests_loop_id", "loop", "id"),
     Index("ix_requests_state", "state"),
 )

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from flyball.artifacts import Artifacts
 from flyball.datasets import Datasets, DatasetVersion, Profile
-from flyball.deployment import Deployments, Outcomes, Rollout
+from flyball.deployment.entities import Outcomes, Rollout
+from flyball.deployment.service import Deployments
 from flyball.kernel.canonical import Digest, JsonValue
-from flyball.kernel.events import Edge, ref
-from flyball.monitoring import Alert, AlertKind, AlertState, DataVerdict, Monitors, PredictionLog, WindowReport
+from flyball.monitoring.entities import Alert, AlertKind, AlertState, DataVerdict, WindowReport
+from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.service import Monitors
 from flyball.registry import Registry
 from flyball.registry.gates.evidence import WindowFact
 from flyball.retraining.diagnosis import Familiar, diagnose
@@ -114,19 +116,16 @@ class Watch:
                 facts.append(WindowFact(window=name, verdict=report.data_verdict.value, reason=report.data_reason))
         return tuple(facts)
 
-    def origins(self, training: DatasetVersion) -> list[Edge]:
-        """Return the edges from a training dataset to the windows its rows come from."""
-        subject = ref("dataset-version", f"{training.name}/{training.version}")
-        return [
-            Edge(subject=subject, relation="from", object=ref("window", f"{monitor}/{start_ms}"))
-            for monitor, start_ms in _windows_of(training)
-        ]
+    def watermark_ms(self, loop: Loop) -> int:
+        """Return how far the endpoint's traffic has come, in event time."""
+        stream = self._predictions.find_stream(loop.endpoint)
+        return stream.watermark_ms if stream is not None else 0
 
-    def outcomes(self, loop: Loop, rollout: Rollout) -> tuple[Outcomes, Outcomes]:
-        """Return the labelled outcomes of champion and challenger since the rollout began."""
-        endpoint = loop.endpoint
-        champion = self._monitors.outcomes(endpoint, rollout.champion, since=rollout.created_ms)
-        challenger = self._monitors.outcomes(endpoint, rollout.challenger, since=rollout.created_ms)
+    def outcomes(self, loop: Loop, request: Request, rollout: Rollout) -> tuple[Outcomes, Outcomes]:
+        """Return the labelled outcomes of champion and challenger since the canary began."""
+        span = (request.canary_from_ms, self.watermark_ms(loop) + 1)
+        champion = self._predictions.outcomes(loop.endpoint, rollout.champion, *span)
+        challenger = self._predictions.outcomes(loop.endpoint, rollout.challenger, *span)
         return Outcomes(hits=champion.hits, rows=champion.rows), Outcomes(hits=challenger.hits, rows=challenger.rows)
 
     def _calling(self, loop: Loop) -> tuple[Alert, WindowReport] | None:
@@ -188,7 +187,12 @@ class Watch:
             "windows": [[one.monitor, one.start_ms] for one in inside],
         }
         version = self._datasets.add_table(
-            f"{loop.loop}-{role}", table, source=f"endpoint {loop.endpoint}", actor=LOOP_ACTOR, context=context
+            f"{loop.loop}-{role}",
+            table,
+            source=f"endpoint {loop.endpoint}",
+            actor=LOOP_ACTOR,
+            context=context,
+            edges=[("from", one.ref) for one in inside],
         )
         return f"{version.name}/{version.version}"
 

@@ -34,7 +34,10 @@ def events(call: Call[shapes.EventQuery]) -> shapes.EventList:
 
 def why(call: Call[None]) -> shapes.WhyAnswer:
     """Walk from an effect to its causes."""
-    return call.platform.explain(ref(call.path["kind"], call.path["key"]))
+    thing = ref(call.path["kind"], call.path["key"])
+    found = call.platform.why.chain(thing)
+    explanation = msgspec.Raw(msgspec.json.encode(found.to_json()))
+    return shapes.WhyAnswer(ref=thing, text="\n".join(found.lines()), explanation=explanation)
 
 
 def _event(event: Event) -> shapes.EventInfo:

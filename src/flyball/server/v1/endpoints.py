@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flyball.deployment import Endpoint, Rollout
+from flyball.deployment.entities import Endpoint, Rollout
 from flyball.governance.permissions import Permission
-from flyball.monitoring import Label
+from flyball.monitoring.entities import Label
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import endpoints as shapes
 

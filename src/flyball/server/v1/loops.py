@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyball.governance import Approval
+from flyball.governance.entities import Approval
 from flyball.governance.permissions import Permission
 from flyball.retraining.entities import Request
 from flyball.server.routing import Call, Route

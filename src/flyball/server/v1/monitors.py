@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flyball.governance.permissions import Permission
-from flyball.monitoring import Alert, Monitor, WindowReport
+from flyball.monitoring.entities import Alert, WindowReport
+from flyball.monitoring.monitor import Monitor
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import monitors as shapes
 

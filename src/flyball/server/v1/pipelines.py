@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from flyball.governance.permissions import Permission
-from flyball.pipelines import PipelineRun
+from flyball.pipelines.entities import PipelineRun
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import pipelines as shapes
 

@@ -43,20 +43,9 @@ class EventList(Shape):
     events: list[EventInfo]
 
 
-class Hop(Shape):
-    """A step from an effect to a cause, `depth` steps away from what was asked about; the event proves it."""
-
-    depth: int
-    relation: str
-    ref: str
-    event_seq: int
-    event_digest: str
-    summary: str
-
-
 class WhyAnswer(Shape):
-    """The chain behind a thing, ready to read (`text`) and to process (`hops`)."""
+    """The chain behind a thing: `text` to read; `explanation` to process, each hop with the event that proves it."""
 
     ref: str
-    hops: list[Hop]
     text: str
+    explanation: msgspec.Raw

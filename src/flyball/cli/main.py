@@ -1,0 +1,72 @@
+"""The command `flyball`: one group, its commands beside it by noun, errors shown as one sentence."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+import flyball
+from flyball.kernel.errors import FlyballError
+
+# Command -> module that holds it under that name (with dashes as underscores); loaded when called for, so that
+# `flyball --help` stays fast.
+COMMANDS = {
+    "alert": "flyball.cli.monitoring",
+    "approval": "flyball.cli.governance",
+    "audit": "flyball.cli.governance",
+    "data": "flyball.cli.data",
+    "db": "flyball.cli.processes",
+    "decision": "flyball.cli.models",
+    "doctor": "flyball.cli.processes",
+    "endpoint": "flyball.cli.endpoints",
+    "env": "flyball.cli.access",
+    "identity": "flyball.cli.access",
+    "loop": "flyball.cli.loops",
+    "model": "flyball.cli.models",
+    "monitor": "flyball.cli.monitoring",
+    "pipeline": "flyball.cli.pipelines",
+    "policy": "flyball.cli.models",
+    "request": "flyball.cli.loops",
+    "server": "flyball.cli.processes",
+    "token": "flyball.cli.access",
+    "ui": "flyball.cli.access",
+    "up": "flyball.cli.processes",
+    "why": "flyball.cli.governance",
+    "worker": "flyball.cli.processes",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Name every command."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Load a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(flyball.__version__, prog_name="flyball")
+def cli() -> None:
+    """Flyball governs machine-learning models: it watches them, decides under rules that people set, and keeps the evidence."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence on standard error and exit status 1."""
+    try:
+        cli()
+    except FlyballError as error:
+        click.echo(f"flyball: {error.message}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

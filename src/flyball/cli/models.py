@@ -1,0 +1,73 @@
+"""Model versions, policies and decisions from the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from flyball.cli.printing import table
+from flyball.client import Client
+from flyball.wire.v1 import models
+
+
+@click.group()
+def model() -> None:
+    """Registered models."""
+
+
+@model.command("show")
+@click.argument("version")
+def show_version(version: str) -> None:
+    """Show a version (NAME/N): digest, run, aliases and evidence."""
+    one = Client().call("GET", f"/api/v1/models/{version}", response=models.ModelVersionInfo)
+    click.echo(
+        f"{one.name}/{one.version}  {one.digest}\nrun {one.run_id or '-'}  aliases {', '.join(one.aliases) or '-'}"
+    )
+    table(["evidence", "digest"], sorted(one.evidence.items()))
+
+
+@click.group()
+def policy() -> None:
+    """Gate policies: YAML, versioned, immutable once published."""
+
+
+@policy.command()
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def publish(path: Path) -> None:
+    """Publish a policy file."""
+    body = models.NewPolicy(document=path.read_text(encoding="utf-8"))
+    made = Client().call("POST", "/api/v1/policies", body=body, response=models.PolicyInfo)
+    click.echo(f"{made.name}/{made.version}  {made.digest}  {', '.join(made.rules)}")
+
+
+@policy.command("show")
+@click.argument("version")
+def show_policy(version: str) -> None:
+    """Show a published policy (NAME/N)."""
+    one = Client().call("GET", f"/api/v1/policies/{version}", response=models.PolicyInfo)
+    click.echo(f"{one.name}/{one.version}  {one.digest}  {', '.join(one.rules)}")
+
+
+@click.group()
+def decision() -> None:
+    """Decisions of the gates."""
+
+
+@decision.command("show")
+@click.argument("decision_id")
+def show_decision(decision_id: str) -> None:
+    """Show what a gate decided and why."""
+    _print(Client().call("GET", f"/api/v1/decisions/{decision_id}", response=models.DecisionInfo))
+
+
+@decision.command()
+@click.argument("decision_id")
+def replay(decision_id: str) -> None:
+    """Decide again from the stored evidence."""
+    _print(Client().call("POST", f"/api/v1/decisions/{decision_id}/replay", response=models.DecisionInfo))
+
+
+def _print(one: models.DecisionInfo) -> None:
+    click.echo(f"{one.verdict}  {one.model}/{one.version} under {one.policy}  evidence {one.evidence_digest[:16]}")
+    table(["rule", "verdict", "reason"], [[each.rule, each.verdict, each.reason] for each in one.outcomes])

@@ -1,0 +1,59 @@
+"""Run the server or the worker in this process, until a signal asks it to drain."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+import uvicorn
+
+from flyball.kernel.logs import configure_logs, get_logger
+from flyball.kernel.settings import Settings
+from flyball.server.app import build_app
+from flyball.server.home import ensure_owner_token, prepare_home
+from flyball.server.platform import open_platform
+from flyball.server.supervisor import follow_parent
+from flyball.server.worker import Worker
+
+DRAIN_S = 10
+_log = get_logger("server")
+
+
+def run_server(settings: Settings, *, supervised: bool) -> None:
+    """Serve the API until SIGTERM or Ctrl-C, then finish the requests in flight."""
+    prepare_home(settings)
+    configure_logs(settings, process="server")
+    platform = open_platform(settings)
+    ensure_owner_token(platform)
+    if supervised:
+        follow_parent()
+    config = uvicorn.Config(
+        build_app(platform),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    uvicorn.Server(config).run()
+    platform.close()
+
+
+def run_worker(settings: Settings, *, supervised: bool) -> None:
+    """Work until SIGTERM or Ctrl-C, then finish the present task."""
+    prepare_home(settings)
+    configure_logs(settings, process="worker")
+    platform = open_platform(settings)
+    worker = Worker(platform)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    if supervised:
+        follow_parent()
+    _log.info("working")
+    worker.run()
+    platform.close()
