@@ -40,7 +40,7 @@ def run_up(settings: Settings, *, announce: Callable[[str], None] = print) -> No
     if migrations.current(database) is None:
         migrations.upgrade(database)  # a new, empty database; an older one is never upgraded silently
     migrations.require_newest(database)
-    if _answers(settings):
+    if answers(settings):
         raise Conflict(
             f"something answers at {settings.resolved_server_url} already; stop it, or set FLYBALL_PORT", field="port"
         )
@@ -70,7 +70,7 @@ def _wanted(endpoints: SqlDeploymentStore) -> dict[str, list[str]]:
 
 
 def _announce(settings: Settings, started: float, announce: Callable[[str], None]) -> None:
-    while not _answers(settings):
+    while not answers(settings):
         if time.monotonic() - started > READY_LIMIT_S:
             _log.error("not_ready", after_s=READY_LIMIT_S, hint="flyball doctor")
             return
@@ -80,7 +80,8 @@ def _announce(settings: Settings, started: float, announce: Callable[[str], None
     announce(f'Owner token: {token}   MLflow client: eval "$(flyball env)"   Pages: flyball ui')
 
 
-def _answers(settings: Settings) -> bool:
+def answers(settings: Settings) -> bool:
+    """Tell whether a server answers at the address of the settings."""
     try:
         url = f"{settings.resolved_server_url}/health"
         return urllib3.request("GET", url, timeout=1.0, retries=False).status == 200  # noqa: PLR2004 -- HTTP OK
