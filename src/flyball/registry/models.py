@@ -1,0 +1,168 @@
+"""The verbs of registered models: the names under which versions are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from flyball.kernel.canonical import JsonValue
+from flyball.kernel.clock import Clock
+from flyball.kernel.db import Database
+from flyball.kernel.errors import NotFound
+from flyball.kernel.events import Edge, EventLog, Ref
+from flyball.registry import naming
+from flyball.registry.entities import ModelVersion, RegisteredModel, RegistryEvent, version_ref
+from flyball.registry.ports import DigestOf, EvidenceStore, ModelStore, VersionStore
+from flyball.registry.search import search_models, versions_of
+from flyball.tracking.entities import Page
+from flyball.tracking.search import page_of
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryStores:
+    """Where the registry keeps what it knows."""
+
+    models: ModelStore
+    versions: VersionStore
+    evidence: EvidenceStore
+
+
+class RegisteredModels:
+    """The half of the registry that knows no version. Each change locks the model's row, so two never overlap."""
+
+    def __init__(
+        self, stores: RegistryStores, *, digest_of: DigestOf, events: EventLog, clock: Clock, database: Database
+    ) -> None:
+        self._models = stores.models
+        self._versions = stores.versions
+        self._evidence = stores.evidence
+        self._digest_of = digest_of
+        self._events = events
+        self._clock = clock
+        self._database = database
+
+    def create_model(
+        self, name: str, *, actor: str, description: str = "", tags: Mapping[str, str] | None = None
+    ) -> RegisteredModel:
+        """Register a name.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            InvalidInput: a name or tag that cannot be.
+        """
+        now = self._clock.now_ms()
+        model = RegisteredModel(
+            name=naming.clean_model_name(name),
+            description=naming.clean_description(description),
+            tags=naming.clean_tags(tags or {}),
+            created_ms=now,
+            updated_ms=now,
+            created_by=actor,
+        )
+        with self._database.transaction():
+            self._models.add(model)
+            payload: dict[str, JsonValue] = {"description": model.description, "tags": dict(model.tags)}
+            self._record(RegistryEvent.MODEL_CREATED, model.ref, payload=payload, actor=actor)
+        return model
+
+    def get_model(self, name: str) -> RegisteredModel:
+        """Return a model.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        return _found(self._models.find(naming.clean_model_name(name)), name)
+
+    def find_model(self, name: str) -> RegisteredModel | None:
+        """Return a model, None when there is none."""
+        return self._models.find(name)
+
+    def search_models(
+        self, filter_text: str = "", *, order_by: Sequence[str] = (), limit: int | None = None, page_token: str = ""
+    ) -> Page[RegisteredModel]:
+        """Find models, by name unless an order is given; prompts only when the filter asks for them.
+
+        Raises:
+            InvalidInput: a filter, an order, a limit or a page token that cannot be read.
+        """
+        search = search_models(filter_text, order_by=order_by, limit=limit, page_token=page_token)
+        return page_of(self._models.search(search), offset=search.offset, limit=search.limit)
+
+    def update_model(self, name: str, *, description: str, actor: str) -> RegisteredModel:
+        """Change the description."""
+        text = naming.clean_description(description)
+        with self._database.transaction():
+            model = dataclasses.replace(self._lock(name), description=text, updated_ms=self._clock.now_ms())
+            return self._save_model(model, {"description": text}, actor=actor)
+
+    def rename_model(self, name: str, new_name: str, *, actor: str) -> RegisteredModel:
+        """Give a model another name; its versions keep their numbers.
+
+        Raises:
+            AlreadyExists: the new name is taken, or was used before.
+        """
+        naming.clean_model_name(new_name, field="new_name")
+        with self._database.transaction():
+            model = self._lock(name)
+            self._models.rename(name, new_name)
+            renamed = dataclasses.replace(model, name=new_name, updated_ms=self._clock.now_ms())
+            self._models.save(renamed)
+            edges = [
+                Edge(subject=each.ref, relation="renamed-from", object=version_ref(name, each.version))
+                for each in self._all_versions(new_name)
+            ]
+            payload: dict[str, JsonValue] = {"name": name, "new_name": new_name}
+            self._record(RegistryEvent.MODEL_RENAMED, renamed.ref, payload=payload, actor=actor, edges=edges)
+        return renamed
+
+    def delete_model(self, name: str, *, actor: str) -> None:
+        """Remove a model and its versions; their numbers are never given out again."""
+        with self._database.transaction():
+            model = self._lock(name)
+            payload: dict[str, JsonValue] = {"versions": [each.version for each in self._all_versions(name)]}
+            self._models.remove(name)
+            self._record(RegistryEvent.MODEL_DELETED, model.ref, payload=payload, actor=actor)
+
+    def set_model_tag(self, name: str, key: str, *, value: str, actor: str) -> None:
+        """Set a tag of a model."""
+        tags = naming.clean_tags({key: value})
+        with self._database.transaction():
+            model = self._lock(name)
+            self._save_model(dataclasses.replace(model, tags={**model.tags, **tags}), {"tags": tags}, actor=actor)
+
+    def delete_model_tag(self, name: str, key: str, *, actor: str) -> None:
+        """Remove a tag of a model; without effect when it is not there."""
+        naming.clean_key(key)
+        with self._database.transaction():
+            model = self._lock(name)
+            if key in model.tags:
+                kept = {other: value for other, value in model.tags.items() if other != key}
+                self._save_model(dataclasses.replace(model, tags=kept), {"tags_removed": [key]}, actor=actor)
+
+    def _lock(self, name: str) -> RegisteredModel:
+        return _found(self._models.lock(naming.clean_model_name(name)), name)
+
+    def _save_model(self, model: RegisteredModel, payload: Mapping[str, JsonValue], *, actor: str) -> RegisteredModel:
+        self._models.save(model)
+        self._record(RegistryEvent.MODEL_UPDATED, model.ref, payload=payload, actor=actor)
+        return model
+
+    def _all_versions(self, name: str) -> list[ModelVersion]:
+        return self._versions.search(versions_of(name))
+
+    def _record(
+        self,
+        kind: RegistryEvent,
+        subject: Ref,
+        *,
+        payload: Mapping[str, JsonValue],
+        actor: str,
+        edges: Iterable[Edge] = (),
+    ) -> None:
+        self._events.record(kind, actor=actor, subject=subject, payload=payload, edges=edges)
+
+
+def _found(model: RegisteredModel | None, name: str) -> RegisteredModel:
+    if model is None:
+        raise NotFound(f"Registered Model with name={name} not found", field="name")
+    return model

@@ -1,0 +1,337 @@
+"""The verbs of the registry: immutable versions, and the aliases that people and automation move."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from flyball.kernel.canonical import Digest, JsonValue, digest_json, parse_digest
+from flyball.kernel.errors import Conflict, InvalidInput, NotFound
+from flyball.kernel.events import Edge, ref
+from flyball.registry import naming
+from flyball.registry.entities import (
+    ANY,
+    EvidenceKind,
+    Expected,
+    ModelVersion,
+    RegistryEvent,
+    Stage,
+    version_ref,
+)
+from flyball.registry.models import RegisteredModels
+from flyball.registry.search import search_versions
+from flyball.registry.sources import parse_registered
+from flyball.tracking.entities import Page
+from flyball.tracking.search import page_of
+
+_ARCHIVABLE = frozenset({Stage.STAGING, Stage.PRODUCTION})
+
+
+class Registry(RegisteredModels):
+    """Versions of registered models, their aliases, stages, tags and evidence."""
+
+    def create_version(
+        self,
+        name: str,
+        *,
+        source: str,
+        actor: str,
+        run_id: str = "",
+        model_id: str = "",
+        run_link: str = "",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        edges: Iterable[Edge] = (),
+    ) -> ModelVersion:
+        """Register files as the next version of a model.
+
+        Raises:
+            NotFound: there is no such model, or no such version where the source names one.
+            InvalidInput: no files stand behind the source.
+        """
+        draft = ModelVersion(
+            name=name,
+            version=0,
+            source=naming.clean_source(source),
+            location=source,
+            run_id=naming.clean_reference(run_id, field="run_id"),
+            model_id=naming.clean_reference(model_id, field="model_id"),
+            run_link=naming.clean_reference(run_link, field="run_link"),
+            digest=Digest(""),
+            description=naming.clean_description(description),
+            tags=naming.clean_tags(tags or {}),
+            created_ms=self._clock.now_ms(),
+            updated_ms=self._clock.now_ms(),
+            created_by=actor,
+        )
+        with self._database.transaction():
+            model = self._lock(name)
+            found = self._with_files(draft, prompt=naming.is_prompt(model.tags))
+            version = dataclasses.replace(found, version=self._versions.next_number(name))
+            self._versions.add(version)
+            self._models.save(dataclasses.replace(model, updated_ms=version.created_ms))
+            self._record(
+                RegistryEvent.VERSION_CREATED,
+                version.ref,
+                payload=_birth(version),
+                actor=actor,
+                edges=(*_made_by(version), *edges),
+            )
+        return version
+
+    def get_version(self, name: str, version: int) -> ModelVersion:
+        """Return a version.
+
+        Raises:
+            NotFound: there is none of this name and number.
+        """
+        found = self._versions.find(naming.clean_model_name(name), version)
+        if found is None:
+            raise NotFound(f"Model Version (name={name}, version={version}) not found", field="version")
+        return found
+
+    def search_versions(
+        self, filter_text: str = "", *, order_by: Sequence[str] = (), limit: int | None = None, page_token: str = ""
+    ) -> Page[ModelVersion]:
+        """Find versions, newest change first unless an order is given; prompts only when the filter asks for them.
+
+        Raises:
+            InvalidInput: a filter, an order, a limit or a page token that cannot be read.
+        """
+        search = search_versions(filter_text, order_by=order_by, limit=limit, page_token=page_token)
+        return page_of(self._versions.search(search), offset=search.offset, limit=search.limit)
+
+    def latest_versions(self, name: str, stages: Collection[str] = ()) -> list[ModelVersion]:
+        """Return the newest version of each stage, or of the stages asked for.
+
+        Raises:
+            NotFound: there is no such model.
+            InvalidInput: there is no such stage.
+        """
+        wanted = {naming.parse_stage(stage) for stage in stages} or set(Stage)
+        self.get_model(name)
+        return [version for version in self._versions.newest([name]) if version.stage in wanted]
+
+    def newest_of(self, names: Collection[str]) -> dict[str, list[ModelVersion]]:
+        """Return the newest version of each stage for many models at once."""
+        found: dict[str, list[ModelVersion]] = {name: [] for name in names}
+        for version in self._versions.newest(names):
+            found[version.name].append(version)
+        return found
+
+    def update_version(self, name: str, version: int, *, description: str, actor: str) -> ModelVersion:
+        """Change the description; files, source and digest of a version never change."""
+        text = naming.clean_description(description)
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            changed = dataclasses.replace(found, description=text, updated_ms=self._clock.now_ms())
+            return self._save_version(changed, {"description": text}, actor=actor)
+
+    def delete_version(self, name: str, version: int, *, actor: str) -> None:
+        """Remove a version and the aliases that point at it; its number is never given out again."""
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            self._versions.remove(name, version)
+            payload: dict[str, JsonValue] = {"digest": found.digest, "aliases": list(found.aliases)}
+            self._record(RegistryEvent.VERSION_DELETED, found.ref, payload=payload, actor=actor)
+
+    def set_version_tag(self, name: str, version: int, *, key: str, value: str, actor: str) -> None:
+        """Set a tag of a version."""
+        tags = naming.clean_tags({key: value})
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            changed = dataclasses.replace(found, tags={**found.tags, **tags})
+            self._save_version(changed, {"tags": tags}, actor=actor)
+
+    def delete_version_tag(self, name: str, version: int, *, key: str, actor: str) -> None:
+        """Remove a tag of a version; without effect when it is not there."""
+        naming.clean_key(key)
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            if key in found.tags:
+                kept = {other: value for other, value in found.tags.items() if other != key}
+                self._save_version(dataclasses.replace(found, tags=kept), {"tags_removed": [key]}, actor=actor)
+
+    def set_stage(
+        self, name: str, version: int, *, stage: str, archive_existing: bool = False, actor: str
+    ) -> ModelVersion:
+        """Move a version to a stage, and on request the other versions of that stage to the archive.
+
+        Raises:
+            InvalidInput: there is no such stage, or none from which others are archived.
+        """
+        wanted = naming.parse_stage(stage)
+        if archive_existing and wanted not in _ARCHIVABLE:
+            raise InvalidInput(
+                f"versions are archived when another comes to Staging or Production, not to {wanted}",
+                field="archive_existing_versions",
+            )
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            archived = self._archive_others(found, wanted) if archive_existing else []
+            changed = dataclasses.replace(found, stage=wanted, updated_ms=self._clock.now_ms())
+            self._versions.save(changed)
+            payload: dict[str, JsonValue] = {"stage": wanted, "previous": found.stage, "archived": archived}
+            self._record(RegistryEvent.STAGE_CHANGED, found.ref, payload=payload, actor=actor)
+        return changed
+
+    # Aliases
+
+    def set_alias(self, name: str, alias: str, version: int, *, expected: int | Expected | None, actor: str) -> None:
+        """Point an alias at a version, if it still points where the caller saw it.
+
+        Args:
+            name: the model.
+            alias: for example `champion`.
+            version: where it shall point.
+            expected: the version it points at now, None when it must not exist yet, ANY to move it whatever it is.
+            actor: who moves it.
+
+        Raises:
+            Conflict: it points elsewhere meanwhile; the message says where.
+            NotFound: there is no such version.
+        """
+        naming.clean_alias(alias)
+        with self._database.transaction():
+            model = self._lock(name)
+            target = self.get_version(name, version)
+            previous = model.aliases.get(alias)
+            _check_expected(alias, previous, expected)
+            if previous == version:
+                return
+            self._models.save(dataclasses.replace(model, aliases={**model.aliases, alias: version}))
+            payload: dict[str, JsonValue] = {
+                "alias": alias,
+                "version": version,
+                "previous": previous,
+                "digest": target.digest,
+            }
+            self._record(RegistryEvent.ALIAS_MOVED, model.ref, payload=payload, actor=actor)
+
+    def remove_alias(self, name: str, alias: str, *, expected: int | Expected | None = ANY, actor: str) -> None:
+        """Remove an alias; without effect when it is not there.
+
+        Raises:
+            Conflict: it does not point where the caller saw it.
+        """
+        naming.clean_alias(alias)
+        with self._database.transaction():
+            model = self._lock(name)
+            previous = model.aliases.get(alias)
+            _check_expected(alias, previous, expected)
+            if previous is None:
+                return
+            kept = {other: number for other, number in model.aliases.items() if other != alias}
+            self._models.save(dataclasses.replace(model, aliases=kept))
+            payload: dict[str, JsonValue] = {"alias": alias, "previous": previous}
+            self._record(RegistryEvent.ALIAS_REMOVED, model.ref, payload=payload, actor=actor)
+
+    def version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """Return the version an alias points at.
+
+        Raises:
+            NotFound: there is no such model or alias.
+        """
+        number = self.get_model(name).aliases.get(alias)
+        if number is None:
+            raise NotFound(f"Registered model alias {alias} not found.", field="alias")
+        return self.get_version(name, number)
+
+    # Evidence
+
+    def attach(self, name: str, version: int, kind: str, digest: str, *, actor: str) -> None:
+        """Set the evidence of a kind; what stood there before stays in the events.
+
+        Raises:
+            InvalidInput: an unknown kind, or no digest.
+            NotFound: there is no such version.
+        """
+        parsed, stored = naming.parse_evidence_kind(kind), parse_digest(digest)
+        with self._database.transaction():
+            found = self._lock_version(name, version)
+            previous = self._evidence.read(name, version).get(parsed)
+            if previous == stored:
+                return
+            self._evidence.attach(name, version, kind=parsed, digest=stored)
+            payload: dict[str, JsonValue] = {"kind": parsed, "digest": stored, "previous": previous}
+            self._record(RegistryEvent.EVIDENCE_ATTACHED, found.ref, payload=payload, actor=actor)
+
+    def evidence(self, name: str, version: int) -> dict[EvidenceKind, Digest]:
+        """Return the evidence of a version, by kind.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        self.get_version(name, version)
+        return self._evidence.read(name, version)
+
+    def _with_files(self, draft: ModelVersion, *, prompt: bool) -> ModelVersion:
+        """Return the draft with the digest of its files, and what a version it is copied from knows of them."""
+        if prompt:  # a prompt has no files: its text is in the tags of this version
+            return dataclasses.replace(draft, digest=digest_json({"source": draft.source, "tags": dict(draft.tags)}))
+        registered = parse_registered(draft.source)
+        if registered is not None:
+            origin = (
+                self.version_by_alias(registered.name, registered.alias)
+                if registered.alias
+                else self.get_version(registered.name, naming.parse_version(registered.version))
+            )
+            return dataclasses.replace(
+                draft,
+                digest=origin.digest,
+                location=origin.location,
+                run_id=draft.run_id or origin.run_id,
+                model_id=draft.model_id or origin.model_id,
+            )
+        digest = self._digest_of(draft.source, draft.run_id, draft.model_id)
+        if digest is None:
+            raise InvalidInput(
+                f"no model files at '{draft.source}': log the model to this server first, then register it",
+                field="source",
+            )
+        return dataclasses.replace(draft, digest=digest)
+
+    def _lock_version(self, name: str, version: int) -> ModelVersion:
+        self._lock(name)
+        return self.get_version(name, version)
+
+    def _save_version(self, version: ModelVersion, payload: Mapping[str, JsonValue], *, actor: str) -> ModelVersion:
+        self._versions.save(version)
+        self._record(RegistryEvent.VERSION_UPDATED, version.ref, payload=payload, actor=actor)
+        return version
+
+    def _archive_others(self, version: ModelVersion, stage: Stage) -> list[int]:
+        archived: list[int] = []
+        for other in self._all_versions(version.name):
+            if other.stage is stage and other.version != version.version:
+                self._versions.save(dataclasses.replace(other, stage=Stage.ARCHIVED, updated_ms=self._clock.now_ms()))
+                archived.append(other.version)
+        return archived
+
+
+def _check_expected(alias: str, previous: int | None, expected: int | Expected | None) -> None:
+    if expected is ANY or expected == previous:
+        return
+    points = f"points at version {previous}" if previous is not None else "does not exist"
+    wanted = f"version {expected}" if expected is not None else "no version"
+    raise Conflict(f"alias '{alias}' {points} now, not at {wanted}: look again before moving it", field="alias")
+
+
+def _birth(version: ModelVersion) -> dict[str, JsonValue]:
+    return {
+        "source": version.source,
+        "location": version.location,
+        "run_id": version.run_id,
+        "model_id": version.model_id,
+        "digest": version.digest,
+        "tags": dict(version.tags),
+    }
+
+
+def _made_by(version: ModelVersion) -> list[Edge]:
+    causes = [ref("run", version.run_id)] if version.run_id else []
+    causes += [ref("logged-model", version.model_id)] if version.model_id else []
+    registered = parse_registered(version.source)
+    if registered is not None and registered.version:
+        causes.append(version_ref(registered.name, int(registered.version)))
+    return [Edge(subject=version.ref, relation="made-by", object=cause) for cause in causes]
