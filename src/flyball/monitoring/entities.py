@@ -1,0 +1,333 @@
+"""Predictions, labels, windows, reports and alerts, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from flyball.kernel.canonical import Digest
+from flyball.kernel.events import EventKind, Ref, ref
+
+LabelValue: TypeAlias = float | int | str | bool
+"""What a label may be; it must be comparable with the prediction it is about."""
+
+
+class MonitoringEvent(EventKind):
+    """What happens in this room; documented in `docs/reference/events.md`."""
+
+    MONITOR_SET = "monitor.set"
+    WINDOW_CLOSED = "window.closed"
+    WINDOW_MATURED = "window.matured"
+    ALERT_FIRED = "alert.fired"
+    ALERT_ACKNOWLEDGED = "alert.acknowledged"
+    ALERT_RESOLVED = "alert.resolved"
+    LABELS_ADDED = "labels.added"
+
+
+class AnswerKind(StrEnum):
+    """The type of a prediction, which its label must share."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+
+
+class Role(StrEnum):
+    """As what a version answered. A shadow's answer never reached the caller."""
+
+    CHAMPION = "champion"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A Parquet file of predictions of one endpoint. `arrival` is its place among all that arrived at the endpoint."""
+
+    endpoint: str
+    arrival: int
+    digest: Digest
+    row_count: int
+    min_ms: int
+    max_ms: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionKey:
+    """An entry of the id index. `answer` is empty for what the caller got, and names the version for a shadow's answer."""
+
+    prediction_id: str
+    answer: str
+    time_ms: int
+    kind: AnswerKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """How far an endpoint's traffic has come: the greatest event time seen, and how many batches arrived."""
+
+    endpoint: str
+    watermark_ms: int
+    arrivals: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What became of a batch of predictions. Duplicates were known already; the first of an id stays."""
+
+    rows: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """The truth about one prediction. `time_ms` is when it became known."""
+
+    prediction_id: str
+    value: LabelValue
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLabel:
+    """A label as kept: with its revision (from 1), the event time of its prediction, and the batch it arrived with."""
+
+    prediction_id: str
+    revision: int
+    value: LabelValue
+    time_ms: int
+    event_ms: int
+    arrival: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelReceipt:
+    """How many labels of a batch were new, the same again, or changed an earlier one."""
+
+    added: int
+    unchanged: int
+    revised: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Labelled rows of one version, and how many of them were right."""
+
+    rows: int
+    hits: int
+
+
+class WindowState(StrEnum):
+    """Open while rows may come, closed when the watermark passed its end, mature when its labels had their time."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    MATURE = "mature"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A tumbling stretch of event time, start included, end not. `revision` counts its reports, 0 when there is none."""
+
+    monitor: str
+    start_ms: int
+    end_ms: int
+    state: WindowState
+    rows: int
+    labelled: int
+    revision: int = 0
+
+    @property
+    def ref(self) -> Ref:
+        """Name this window in events and lineage."""
+        return ref("window", f"{self.monitor}/{self.start_ms}")
+
+
+class FaultKind(StrEnum):
+    """How data can be wrong, whatever the model makes of it."""
+
+    MISSING = "missing"
+    TYPE = "type"
+    CONSTANT = "constant"
+    OUT_OF_RANGE = "out_of_range"
+    UNIT = "unit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFault:
+    """A feature whose data is wrong. `share` (0..1) of the window's rows is affected."""
+
+    feature: str
+    kind: FaultKind
+    share: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureDrift:
+    """How far a feature moved from the reference.
+
+    `measure` names the effect, `effect` is its size and `threshold` what it is held against; `value` is the statistic of
+    the test, `p_value` its probability after adjustment over all features, None where there is nothing to test.
+    """
+
+    feature: str
+    measure: str
+    effect: float
+    threshold: float
+    value: float | None
+    p_value: float | None
+    drifted: bool
+    newly_varying: bool = False
+
+    @property
+    def strength(self) -> float:
+        """The effect in units of its threshold."""
+        return self.effect / self.threshold
+
+
+class DataVerdict(StrEnum):
+    """What the faults say of a window's data."""
+
+    CLEAN = "clean"
+    CORRUPTED = "corrupted"
+    UNKNOWN = "unknown"
+
+
+class QualityVerdict(StrEnum):
+    """What the labels say. Unknown is never a pass."""
+
+    HELD = "held"
+    DROPPED = "dropped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Realised quality of the champion in a window.
+
+    `value` is None where no row has a label; the bounds hold one-sided each; `coverage` is the labelled share of the rows.
+    """
+
+    metric: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    baseline: float | None
+    tolerance: float
+    rows: int
+    hits: int
+    blocks: int
+    coverage: float
+    verdict: QualityVerdict
+    reason: str
+
+    @property
+    def dropped(self) -> bool:
+        """Whether quality has surely fallen below the baseline less its tolerance."""
+        return self.verdict is QualityVerdict.DROPPED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowReport:
+    """What a window showed of the version that was champion in most of its rows.
+
+    `unknown` maps what could not be judged ("data", "drift", "quality") to the reason; `unwatched` maps features that no
+    measure watches to the reason; `evidence` names what the report was made from by digest. `quality` is None until the
+    window is mature.
+    """
+
+    monitor: str
+    start_ms: int
+    end_ms: int
+    revision: int
+    state: WindowState
+    version: int | None
+    versions: Mapping[int, int]
+    rows: int
+    labelled: int
+    drift: tuple[FeatureDrift, ...] = ()
+    faults: tuple[DataFault, ...] = ()
+    quality: Quality | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    unwatched: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> Ref:
+        """Name the window in events and lineage."""
+        return ref("window", f"{self.monitor}/{self.start_ms}")
+
+    @property
+    def data_verdict(self) -> DataVerdict:
+        """What the faults say."""
+        if self.faults:
+            return DataVerdict.CORRUPTED
+        return DataVerdict.UNKNOWN if "data" in self.unknown else DataVerdict.CLEAN
+
+    @property
+    def data_reason(self) -> str:
+        """Why the data verdict is what it is."""
+        if self.faults:
+            return "; ".join(f"{fault.feature}: {fault.detail}" for fault in self.faults)
+        return self.unknown.get("data", "no fault found")
+
+    @property
+    def drifted(self) -> tuple[FeatureDrift, ...]:
+        """The features that drifted, strongest first, without those whose data is faulty."""
+        faulty = {fault.feature for fault in self.faults}
+        return tuple(drift for drift in self.drift if drift.drifted and drift.feature not in faulty)
+
+
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    DATA_FAULT = "data_fault"
+    QUALITY_DROP = "quality_drop"
+    COVARIATE_DRIFT = "covariate_drift"
+
+
+class AlertState(StrEnum):
+    """An alert is active until it is resolved."""
+
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A likely cause. `kind` is a fault, "drift", "newly_varying", or "concept" (the inputs look as before)."""
+
+    feature: str
+    kind: str
+    score: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A monitor's call for attention about one window. `causes` are ranked, the likeliest first."""
+
+    id: str
+    monitor: str
+    endpoint: str
+    model: str
+    version: int | None
+    kind: AlertKind
+    state: AlertState
+    start_ms: int
+    end_ms: int
+    causes: tuple[Cause, ...]
+    report_digest: Digest
+    created_ms: int
+    updated_ms: int
+    note: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        """Name this alert in events and lineage."""
+        return ref("alert", self.id)

@@ -1,0 +1,217 @@
+"""One look of a monitor: which windows changed, their reports, and the alerts that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from flyball.kernel.canonical import Digest, JsonValue, digest_json
+from flyball.kernel.clock import Clock
+from flyball.kernel.db import Database
+from flyball.kernel.events import Edge, EventLog, Ref, ref
+from flyball.monitoring.alerting import Alerting
+from flyball.monitoring.codec import to_json
+from flyball.monitoring.entities import (
+    MonitoringEvent,
+    Stream,
+    Window,
+    WindowReport,
+    WindowState,
+)
+from flyball.monitoring.judgement import champion_versions, judge_window
+from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.ports import AlertStore, Grid, MonitorStore, ReportStore
+from flyball.monitoring.references import Reference, References
+from flyball.monitoring.schema import LABEL
+
+Fence = Callable[[], None]
+"""Raises, inside the transaction that is about to write, when the caller may not write any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Where a monitor keeps what it finds."""
+
+    monitors: MonitorStore
+    reports: ReportStore
+    alerts: AlertStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What one look knows before it visits its windows: the starts that new predictions and new labels fell into."""
+
+    monitor: Monitor
+    stream: Stream
+    rows: Collection[int]
+    labels: Collection[int]
+    actor: str
+    fence: Fence
+
+
+class Evaluation:
+    """Look at an endpoint's newest traffic; what was seen already is not read again.
+
+    Each window is written in a transaction of its own: report, events and alerts together. How far the monitor has looked
+    is noted last, so a look that was cut short is repeated, and finds its finished windows unchanged.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        log: PredictionLog,
+        *,
+        references: References,
+        events: EventLog,
+        clock: Clock,
+        database: Database,
+    ) -> None:
+        self._stores = stores
+        self._log = log
+        self._references = references
+        self._events = events
+        self._clock = clock
+        self._database = database
+        self._alerting = Alerting(stores.reports, stores.alerts, events=events, clock=clock)
+
+    def look(self, monitor: Monitor, *, actor: str, fence: Fence) -> list[WindowReport]:
+        """Visit every window that traffic or time has changed; return the reports that are new, by start."""
+        stream = self._log.find_stream(monitor.endpoint)
+        if stream is None:
+            return []
+        look = self._begin(monitor, stream, actor=actor, fence=fence)
+        waiting = {window.start_ms for window in self._stores.monitors.windows(monitor.name, unfinished=True)}
+        starts = sorted({*look.rows, *look.labels, *waiting})
+        reports = [report for start in starts if (report := self._visit(look, start)) is not None]
+        with self._database.transaction():
+            fence()
+            self._stores.monitors.advance(monitor.name, through=stream.arrivals)
+        return reports
+
+    def _begin(self, monitor: Monitor, stream: Stream, *, actor: str, fence: Fence) -> _Look:
+        grid = Grid(window_ms=monitor.window_ms, origin_ms=monitor.origin_ms)
+        after, through = self._stores.monitors.cursor(monitor.name), stream.arrivals
+        rows = self._log.predictions.touched(monitor.endpoint, after=after, through=through, grid=grid)
+        labels = self._log.labels.touched(monitor.endpoint, after=after, through=through, grid=grid)
+        return _Look(
+            monitor=monitor, stream=stream, rows=frozenset(rows), labels=frozenset(labels), actor=actor, fence=fence
+        )
+
+    def _visit(self, look: _Look, start_ms: int) -> WindowReport | None:
+        known = self._stores.monitors.find_window(look.monitor.name, start_ms)
+        window = self._observe(look, start_ms, known)
+        if not _calls_for_report(look, window, known):
+            if window != known:
+                self._keep(look, window)
+            return None
+        before = self._stores.reports.find(look.monitor.name, start_ms)
+        report = self._judge(look.monitor, replace(window, revision=window.revision + 1))
+        if before is not None and replace(report, revision=before.revision) == before:
+            self._keep(look, window)
+            return None
+        self._write(look, replace(window, revision=report.revision), report, known=known, before=before)
+        return report
+
+    def _observe(self, look: _Look, start_ms: int, known: Window | None) -> Window:
+        monitor, end_ms = look.monitor, start_ms + look.monitor.window_ms
+        if known is None or start_ms in look.rows or start_ms in look.labels:
+            rows = self._log.predictions.count(monitor.endpoint, start_ms=start_ms, end_ms=end_ms)
+            labelled = self._log.labels.count(monitor.endpoint, start_ms=start_ms, end_ms=end_ms)
+        else:
+            rows, labelled = known.rows, known.labelled
+        return Window(
+            monitor=monitor.name,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            state=state_of(end_ms, look.stream.watermark_ms, monitor=monitor, covered=labelled >= rows > 0),
+            rows=rows,
+            labelled=labelled,
+            revision=known.revision if known else 0,
+        )
+
+    def _keep(self, look: _Look, window: Window) -> None:
+        with self._database.transaction():
+            look.fence()
+            self._stores.monitors.put_window(window)
+
+    def _judge(self, monitor: Monitor, window: Window) -> WindowReport:
+        table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms)
+        segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
+        sources = {"segments": str(digest_json([segment.digest for segment in segments]))}
+        if window.state is WindowState.MATURE:
+            columns = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
+            sources["labels"] = str(digest_json([list(pair) for pair in zip(*columns, strict=True)]))
+        version = next(iter(champion_versions(table)), None)
+        reference = Reference() if version is None else self._references.of(monitor.model, version)
+        return judge_window(table, window, monitor=monitor, reference=reference, sources=sources)
+
+    def _write(
+        self, look: _Look, window: Window, report: WindowReport, *, known: Window | None, before: WindowReport | None
+    ) -> None:
+        content = to_json(report)
+        digest = digest_json(content)
+        with self._database.transaction():
+            look.fence()
+            self._stores.reports.add(report, digest=digest, now_ms=self._clock.now_ms())
+            self._stores.monitors.put_window(window)
+            due = self._alerting.decide(look.monitor, report, before=before)
+            self._record(look, report, digest=digest, known=known, before=before, silent=due.silent)
+            self._alerting.fire(look.monitor, report, due, digest=digest, actor=look.actor)
+
+    def _record(
+        self,
+        look: _Look,
+        report: WindowReport,
+        *,
+        digest: Digest,
+        known: Window | None,
+        before: WindowReport | None,
+        silent: Mapping[str, str],
+    ) -> None:
+        edges = _edges(look.monitor, report) if before is None or before.version != report.version else []
+        payload: dict[str, JsonValue] = {
+            "monitor": report.monitor,
+            "start_ms": report.start_ms,
+            "end_ms": report.end_ms,
+            "revision": report.revision,
+            "version": report.version,
+            "rows": report.rows,
+            "labelled": report.labelled,
+            "data": str(report.data_verdict),
+            "drifted": [drift.feature for drift in report.drifted],
+            "quality": None if report.quality is None else str(report.quality.verdict),
+            "silent": silent,
+            "report": digest,
+        }
+        was_open = known is None or known.state is WindowState.OPEN
+        kinds = [MonitoringEvent.WINDOW_CLOSED] if was_open or report.state is WindowState.CLOSED else []
+        kinds += [MonitoringEvent.WINDOW_MATURED] if report.state is WindowState.MATURE else []
+        for place, kind in enumerate(kinds):
+            self._events.record(
+                kind, actor=look.actor, subject=report.ref, payload=payload, edges=edges if place == 0 else []
+            )
+
+
+def state_of(end_ms: int, watermark_ms: int, *, monitor: Monitor, covered: bool) -> WindowState:
+    """Return the state of a window that ends at `end_ms`; `covered` says that every row has its label."""
+    if watermark_ms < end_ms:
+        return WindowState.OPEN
+    if covered or watermark_ms >= end_ms + monitor.label_maturity_ms:
+        return WindowState.MATURE
+    return WindowState.CLOSED
+
+
+def _calls_for_report(look: _Look, window: Window, known: Window | None) -> bool:
+    if window.state is WindowState.OPEN:
+        return False
+    if known is None or known.revision == 0 or known.state is not window.state or window.start_ms in look.rows:
+        return True
+    # Labels that come between the end and maturity are waited for together; those that come later re-open the window.
+    return window.state is WindowState.MATURE and window.start_ms in look.labels
+
+
+def _edges(monitor: Monitor, report: WindowReport) -> list[Edge]:
+    observed: list[Ref] = [ref("endpoint", monitor.endpoint)]
+    observed += [ref("model-version", f"{monitor.model}/{version}") for version in report.versions]
+    return [Edge(subject=report.ref, relation="observes", object=thing) for thing in observed]

@@ -1,0 +1,122 @@
+"""Data faults of a window: what is wrong with a feature, whatever the model makes of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from flyball.datasets.profile import ColumnKind, ColumnProfile
+from flyball.measures.intervals import wilson
+from flyball.measures.reference import wasserstein_against_quantiles
+from flyball.monitoring.columns import Categories, Numbers, read_categories, read_numbers
+from flyball.monitoring.entities import DataFault, FaultKind
+from flyball.monitoring.monitor import DEFAULT_THRESHOLDS, DataRules, Effect
+
+# A missing share has jumped when its lower bound at this confidence has.
+MISSING_CONFIDENCE = 0.95
+# A unit error multiplies by a power of ten; real change hits one to within a tenth of a decade only by chance.
+DECADE_TOLERANCE = 0.1
+
+
+def find_faults(reference: ColumnProfile, column: pa.ChunkedArray, rules: DataRules) -> list[DataFault]:
+    """Judge one feature of a window against the reference.
+
+    A feature that is constant in the reference has no known range: its values are judged as drift, never as a fault.
+    """
+    if reference.kind is ColumnKind.NUMERIC:
+        return _numeric_faults(reference, read_numbers(column), rules)
+    categories = read_categories(column)
+    return _missing(reference, missing=categories.missing, rows=categories.rows, rules=rules) + _stuck_category(
+        reference, categories, rules
+    )
+
+
+def unit_factor(values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> float | None:
+    """Return the power of ten that the sizes of `values` stand to those of the reference in, None when there is none."""
+    ours, theirs = float(np.median(np.abs(values))), float(np.median(np.abs(quantiles)))
+    if ours <= 0 or theirs <= 0:
+        return None
+    decades = math.log10(ours / theirs)
+    nearest = round(decades)
+    return 10.0**nearest if nearest != 0 and abs(decades - nearest) <= DECADE_TOLERANCE else None
+
+
+def _numeric_faults(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
+    faults = _missing(reference, missing=numbers.missing, rows=numbers.rows, rules=rules)
+    if numbers.unreadable:
+        share = numbers.unreadable / numbers.rows
+        faults.append(_fault(reference, FaultKind.TYPE, share, f"{share:.1%} of the rows hold no number"))
+    if len(numbers.values) and _varies(reference):
+        faults += _stuck(reference, numbers, rules) + _misplaced(reference, numbers, rules)
+    return faults
+
+
+def _missing(reference: ColumnProfile, *, missing: int, rows: int, rules: DataRules) -> list[DataFault]:
+    expected = reference.missing_count / max(1, reference.count + reference.missing_count)
+    found = wilson(missing, rows, confidence=MISSING_CONFIDENCE)
+    if found.lower <= expected + rules.missing_jump:
+        return []
+    detail = f"{found.estimate:.1%} of the values are missing, {expected:.1%} in the reference"
+    return [_fault(reference, FaultKind.MISSING, found.estimate, detail)]
+
+
+def _stuck(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
+    if reference.distinct_count < rules.constant_min_distinct or np.ptp(numbers.values) > 0 or len(numbers.values) == 1:
+        return []
+    detail = f"stands still at {numbers.values[0]:.6g}; the reference has {reference.distinct_count} different values"
+    return [_fault(reference, FaultKind.CONSTANT, 1.0, detail)]
+
+
+def _stuck_category(reference: ColumnProfile, categories: Categories, rules: DataRules) -> list[DataFault]:
+    alone = len(categories.counts) == 1 and sum(categories.counts.values()) > 1
+    if not alone or reference.distinct_count < rules.constant_min_distinct:
+        return []
+    detail = (
+        f"is always '{next(iter(categories.counts))}'; the reference has {reference.distinct_count} different values"
+    )
+    return [_fault(reference, FaultKind.CONSTANT, 1.0, detail)]
+
+
+def _misplaced(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
+    """Find values far outside the reference, and values that fit it only after a change of unit."""
+    low, high = _range(reference)
+    reach = high - low
+    outside = numbers.values[(numbers.values < low - reach) | (numbers.values > high + reach)]
+    quantiles = np.asarray(reference.quantiles, dtype=np.float64)
+    share = len(outside) / numbers.rows
+    if share > rules.out_of_range_share:
+        detail = f"{share:.1%} of the values lie beyond [{low - reach:.6g}, {high + reach:.6g}]"
+        detail += _hint(unit_factor(outside, quantiles))
+        return [_fault(reference, FaultKind.OUT_OF_RANGE, share, detail)]
+    factor = unit_factor(numbers.values, quantiles)
+    if factor is None or not _fits_rescaled(reference, numbers.values, factor=factor):
+        return []
+    detail = f"fits the reference only when divided by {factor:g}: a unit error?"
+    return [_fault(reference, FaultKind.UNIT, 1.0, detail)]
+
+
+def _fits_rescaled(reference: ColumnProfile, values: NDArray[np.float64], *, factor: float) -> bool:
+    """Tell whether a drift vanishes with the change of unit: what is left is less than what counts as drift."""
+    spread, limit = float(reference.std or 0.0), DEFAULT_THRESHOLDS[Effect.WASSERSTEIN]
+    before = wasserstein_against_quantiles(reference.quantiles, spread, values)
+    return before > limit >= wasserstein_against_quantiles(reference.quantiles, spread, values / factor)
+
+
+def _hint(factor: float | None) -> str:
+    return "" if factor is None else f"; their size is {factor:g} times the usual: a unit error?"
+
+
+def _varies(reference: ColumnProfile) -> bool:
+    low, high = _range(reference)
+    return high > low and bool(reference.std) and bool(reference.quantiles)
+
+
+def _range(reference: ColumnProfile) -> tuple[float, float]:
+    return float(reference.minimum or 0.0), float(reference.maximum or 0.0)
+
+
+def _fault(reference: ColumnProfile, kind: FaultKind, share: float, detail: str) -> DataFault:
+    return DataFault(feature=reference.name, kind=kind, share=share, detail=detail)

@@ -1,0 +1,92 @@
+"""From reports to alerts: what a window's report calls attention to, since when, and the likely causes in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flyball.monitoring.entities import AlertKind, Cause, WindowReport
+
+CONCEPT = "concept"
+DRIFT = "drift"
+NEWLY_VARYING = "newly_varying"
+# Wrong data explains a drop better than any drift does, so faults stand first whatever the strength of a drift.
+FAULT_SCORE = 1_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A reason for an alert."""
+
+    kind: AlertKind
+    causes: tuple[Cause, ...]
+
+
+def shown(report: WindowReport | None) -> frozenset[AlertKind]:
+    """Return the kinds of alert that a report gives a reason for."""
+    if report is None:
+        return frozenset()
+    kinds = {
+        AlertKind.DATA_FAULT: bool(report.faults),
+        AlertKind.COVARIATE_DRIFT: bool(report.drifted),
+        AlertKind.QUALITY_DROP: report.quality is not None and report.quality.dropped,
+    }
+    return frozenset(kind for kind, is_shown in kinds.items() if is_shown)
+
+
+def new_findings(
+    report: WindowReport, *, before: WindowReport | None, earlier: Sequence[WindowReport], persist: int
+) -> list[Finding]:
+    """Return what is worth an alert now.
+
+    Args:
+        report: the newest report of a window.
+        before: the report of the same window that it replaces; what that one showed already is no news.
+        earlier: the newest reports of the windows before this one, by start; at least `persist - 1` where there are.
+        persist: how many windows in a row, this one included, must show the same of the same version.
+    """
+    news = shown(report) - shown(before)
+    needed = list(earlier[len(earlier) - (persist - 1) :]) if persist > 1 else []
+    if len(needed) < persist - 1:
+        return []
+    return [
+        Finding(kind=kind, causes=causes(report, kind))
+        for kind in AlertKind
+        if kind in news and all(kind in shown(past) and past.version == report.version for past in needed)
+    ]
+
+
+def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
+    """Rank the likely causes, the likeliest first.
+
+    Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold. Of a
+    drop in quality: faults, then drift, and at last that the meaning of the inputs changed (which is all there is to say
+    when the inputs look as they did).
+    """
+    faults = [
+        Cause(feature=fault.feature, kind=str(fault.kind), score=FAULT_SCORE * fault.share, detail=fault.detail)
+        for fault in report.faults
+    ]
+    drifts = [
+        Cause(
+            feature=drift.feature,
+            kind=NEWLY_VARYING if drift.newly_varying else DRIFT,
+            score=drift.strength,
+            detail=f"{drift.measure} {drift.effect:.4g}, threshold {drift.threshold:.4g}",
+        )
+        for drift in report.drifted
+    ]
+    if kind is AlertKind.DATA_FAULT:
+        return tuple(faults)
+    if kind is AlertKind.COVARIATE_DRIFT:
+        return tuple(drifts)
+    return (*faults, *drifts, _concept(report))
+
+
+def _concept(report: WindowReport) -> Cause:
+    quality = report.quality
+    assert quality is not None, "a drop in quality comes with its numbers"
+    detail = f"{quality.metric} {quality.value or 0.0:.4f}, baseline {quality.baseline or 0.0:.4f}"
+    if "drift" in report.unknown:
+        detail += f"; the inputs could not be compared: {report.unknown['drift']}"
+    return Cause(feature="", kind=CONCEPT, score=(quality.baseline or 0.0) - (quality.value or 0.0), detail=detail)

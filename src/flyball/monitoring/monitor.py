@@ -1,0 +1,224 @@
+"""The monitor file: which endpoint is watched, in which windows, and from where on something is worth an alert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from flyball.kernel.canonical import JsonValue
+from flyball.kernel.documents import invalid_document, read_yaml
+from flyball.kernel.durations import parse_duration_ms
+from flyball.kernel.errors import InvalidInput, Unsupported
+
+DAY_MS = 86_400_000
+# A day is the natural block: rows of one day resemble each other. A shorter window is cut into ten.
+BLOCKS_OF_SHORT_WINDOW = 10
+DAYS_OF_LONG_WINDOW = 5
+_WHERE = "the monitor file"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+class Effect(StrEnum):
+    """A measure of how far a distribution moved."""
+
+    WASSERSTEIN = "wasserstein"
+    STABILITY = "psi"
+    JENSEN_SHANNON = "jensen_shannon"
+
+
+class Correction(StrEnum):
+    """How p-values are adjusted for the number of features."""
+
+    HOLM = "holm"
+    BENJAMINI_HOCHBERG = "benjamini_hochberg"
+
+
+# Wasserstein in standard deviations is Cohen's d for a shift, 0.5 is his "medium" (Cohen 1988). Stability above 0.25 is
+# a major change (Siddiqi 2006). A Jensen-Shannon distance of 0.1 is where Evidently's default lies.
+DEFAULT_THRESHOLDS = {Effect.WASSERSTEIN: 0.5, Effect.STABILITY: 0.25, Effect.JENSEN_SHANNON: 0.1}
+
+
+class DriftRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a feature counts as drifted: its effect is beyond the threshold, and the test is significant.
+
+    `thresholds` sets single features' thresholds; `ignore` names features whose drift means nothing, such as a date;
+    `newly_varying_share` is the share of rows that must leave a value that never varied before.
+    """
+
+    numeric_measure: Effect = Effect.WASSERSTEIN
+    numeric_threshold: float | None = None
+    category_measure: Effect = Effect.JENSEN_SHANNON
+    category_threshold: float | None = None
+    thresholds: dict[str, float] = {}
+    significance: float = 0.01
+    correction: Correction = Correction.HOLM
+    newly_varying_share: float = 0.05
+    ignore: tuple[str, ...] = ()
+
+    def numeric_limit(self, feature: str) -> float:
+        """Return the threshold of a numeric feature."""
+        return self.thresholds.get(feature, self.numeric_threshold or DEFAULT_THRESHOLDS[self.numeric_measure])
+
+    def category_limit(self, feature: str) -> float:
+        """Return the threshold of a feature of categories."""
+        return self.thresholds.get(feature, self.category_threshold or DEFAULT_THRESHOLDS[self.category_measure])
+
+
+class DataRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When data counts as faulty. Shares are in 0..1 of the window's rows.
+
+    `missing_jump`: surely more missing values than in the reference, by this share. `out_of_range_share`: values further
+    outside the reference than its whole range. `constant_min_distinct`: a feature that stands still is stuck only when
+    the reference had at least this many different values; a flag may well stay the same for a whole window.
+    """
+
+    missing_jump: float = 0.05
+    out_of_range_share: float = 0.05
+    constant_min_distinct: int = 10
+
+
+class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When quality counts as dropped: its upper bound is below the baseline less the tolerance.
+
+    `confidence` is that of the bound; `block` is the stretch of time whose rows depend on each other, empty for a day
+    (or a tenth of a window that is shorter than five days).
+    """
+
+    metric: str = "accuracy"
+    confidence: float = 0.95
+    tolerance: float = 0.02
+    block: str = ""
+    resamples: int = 1_000
+
+
+class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A monitor, as its file says it.
+
+    `window` and `label_maturity` are durations of event time; windows begin at `origin_ms` and every `window` after it.
+    `persist_windows`: how many windows in a row must show the same before it is worth an alert.
+    """
+
+    monitor: str
+    endpoint: str
+    model: str
+    window: str
+    label_maturity: str
+    origin_ms: int = 0
+    min_label_coverage: float = 0.5
+    min_rows: int = 100
+    persist_windows: int = 1
+    drift: DriftRules = DriftRules()
+    quality: QualityRules = QualityRules()
+    data: DataRules = DataRules()
+
+    @property
+    def name(self) -> str:
+        """The name of the monitor."""
+        return self.monitor
+
+    @property
+    def window_ms(self) -> int:
+        """Length of a window in milliseconds of event time."""
+        return parse_duration_ms(self.window, field="window")
+
+    @property
+    def label_maturity_ms(self) -> int:
+        """How long after its end a window waits for labels, in milliseconds of event time."""
+        return parse_duration_ms(self.label_maturity, field="label_maturity")
+
+    @property
+    def block_ms(self) -> int:
+        """Length of a block of dependent rows in milliseconds."""
+        if self.quality.block:
+            return parse_duration_ms(self.quality.block, field="quality.block")
+        if self.window_ms >= DAYS_OF_LONG_WINDOW * DAY_MS:
+            return DAY_MS
+        return max(1, self.window_ms // BLOCKS_OF_SHORT_WINDOW)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the file's content, defaults filled in."""
+        content: dict[str, JsonValue] = msgspec.to_builtins(self)
+        return content
+
+
+def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
+    """Read and check a monitor from YAML text or from a mapping.
+
+    Raises:
+        UnknownKey: a key no monitor has, with near misses.
+        InvalidInput: a missing key, a wrong type, or a value out of its range; `field` names it.
+        Unsupported: a metric that is not offered.
+    """
+    content = read_yaml(config, what=_WHERE) if isinstance(config, str) else dict(config)
+    try:
+        monitor = msgspec.convert(content, type=Monitor)
+    except msgspec.ValidationError as error:
+        raise invalid_document(error, Monitor, what=_WHERE) from error
+    _check_frame(monitor)
+    _check_drift(monitor.drift)
+    _check_data(monitor.data)
+    _check_quality(monitor)
+    return monitor
+
+
+def check_name(text: str, *, field: str) -> str:
+    """Accept a name of letters, digits, '.', '_' and '-', at most 100, that begins with a letter or digit.
+
+    Raises:
+        InvalidInput: anything else.
+    """
+    if not _NAME.fullmatch(text):
+        raise InvalidInput(
+            f"{text[:120]!a} is no name: use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            field=field,
+        )
+    return text
+
+
+def _check_frame(monitor: Monitor) -> None:
+    check_name(monitor.monitor, field="monitor")
+    check_name(monitor.endpoint, field="endpoint")
+    _require(bool(monitor.model), "model", "must name a registered model")
+    _require(monitor.window_ms > 0, "window", "must be longer than nothing")
+    _require(monitor.label_maturity_ms >= 0, "label_maturity", "must not be negative")
+    _require(monitor.origin_ms >= 0, "origin_ms", "must not be negative")
+    _require(0 < monitor.min_label_coverage <= 1, "min_label_coverage", "must be above 0 and at most 1")
+    _require(monitor.min_rows >= 1, "min_rows", "must be at least 1")
+    _require(monitor.persist_windows >= 1, "persist_windows", "must be at least 1")
+
+
+def _check_drift(rules: DriftRules) -> None:
+    _require(0 < rules.significance < 1, "drift.significance", "must lie between 0 and 1")
+    _require(0 < rules.newly_varying_share <= 1, "drift.newly_varying_share", "must be above 0 and at most 1")
+    _require(
+        rules.category_measure is not Effect.WASSERSTEIN,
+        "drift.category_measure",
+        "must be psi or jensen_shannon: categories have no distance",
+    )
+    given = {"numeric_threshold": rules.numeric_threshold, "category_threshold": rules.category_threshold}
+    for key, value in {**given, **{f"thresholds.{name}": value for name, value in rules.thresholds.items()}}.items():
+        _require(value is None or value > 0, f"drift.{key}", "must be above 0")
+
+
+def _check_data(rules: DataRules) -> None:
+    _require(0 < rules.missing_jump <= 1, "data.missing_jump", "must be above 0 and at most 1")
+    _require(0 < rules.out_of_range_share <= 1, "data.out_of_range_share", "must be above 0 and at most 1")
+    _require(rules.constant_min_distinct > 1, "data.constant_min_distinct", "must be at least 2")
+
+
+def _check_quality(monitor: Monitor) -> None:
+    rules = monitor.quality
+    if rules.metric != "accuracy":
+        raise Unsupported(f"{_WHERE}: '{rules.metric}' is not offered; use accuracy", field="quality.metric")
+    _require(0.5 < rules.confidence < 1, "quality.confidence", "must lie between 0.5 and 1")  # noqa: PLR2004
+    _require(0 <= rules.tolerance < 1, "quality.tolerance", "must be at least 0 and below 1")
+    _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
+    _require(100 <= rules.resamples <= 100_000, "quality.resamples", "must lie between 100 and 100000")  # noqa: PLR2004
+
+
+def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
+    if not holds:
+        raise InvalidInput(f"{_WHERE}: '{field}' {message}", field=field)

@@ -1,0 +1,74 @@
+"""What a version is held against: the profile and the baseline that travel with it as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from flyball.artifacts.service import Artifacts
+from flyball.datasets.profile import Profile
+from flyball.kernel.canonical import Digest, JsonValue
+from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.monitoring.quality import Baseline
+from flyball.registry.entities import EvidenceKind
+
+EvidenceReader: TypeAlias = Callable[[str, int], Mapping[EvidenceKind, Digest]]
+"""Return the digest of each kind of evidence of a version, and raise NotFound when there is no such version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What is known of a version. `missing` says why a part is None; `digests` names the parts that are there."""
+
+    profile: Profile | None = None
+    baseline: Baseline | None = None
+    missing: Mapping[EvidenceKind, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+class References:
+    """Read the evidence of versions. What cannot be read is named, and never stops a monitor."""
+
+    def __init__(self, evidence: EvidenceReader, artifacts: Artifacts) -> None:
+        self._evidence = evidence
+        self._artifacts = artifacts
+
+    def of(self, model: str, version: int) -> Reference:
+        """Return what a version is held against."""
+        try:
+            evidence = self._evidence(model, version)
+        except NotFound as error:
+            return Reference(missing={EvidenceKind.PROFILE: error.message, EvidenceKind.BASELINE: error.message})
+        missing: dict[EvidenceKind, str] = {}
+        profile = self._profile(evidence.get(EvidenceKind.PROFILE), missing)
+        baseline = self._baseline(evidence.get(EvidenceKind.BASELINE), missing)
+        used = {EvidenceKind.PROFILE, EvidenceKind.BASELINE} & set(evidence)
+        digests = {str(kind): str(evidence[kind]) for kind in used}
+        return Reference(profile=profile, baseline=baseline, missing=missing, digests=digests)
+
+    def _profile(self, digest: Digest | None, missing: dict[EvidenceKind, str]) -> Profile | None:
+        content = self._read(EvidenceKind.PROFILE, digest, missing)
+        try:
+            return None if content is None else Profile.from_json(content)
+        except InvalidInput as error:
+            missing[EvidenceKind.PROFILE] = f"the version's profile cannot be read: {error.message}"
+            return None
+
+    def _baseline(self, digest: Digest | None, missing: dict[EvidenceKind, str]) -> Baseline | None:
+        content = self._read(EvidenceKind.BASELINE, digest, missing)
+        try:
+            return None if content is None else Baseline.from_json(content)
+        except InvalidInput as error:
+            missing[EvidenceKind.BASELINE] = f"the version's baseline cannot be read: {error.message}"
+            return None
+
+    def _read(self, kind: EvidenceKind, digest: Digest | None, missing: dict[EvidenceKind, str]) -> JsonValue:
+        if digest is None:
+            missing[kind] = f"the version carries no {kind} to hold against"
+            return None
+        try:
+            return self._artifacts.read_json(digest)
+        except NotFound as error:
+            missing[kind] = f"the version's {kind} cannot be read: {error.message}"
+            return None

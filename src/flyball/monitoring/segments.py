@@ -1,0 +1,92 @@
+"""Segments as Parquet: write a batch, read the rows of a span from several, join the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flyball.monitoring.entities import StoredLabel
+from flyball.monitoring.schema import FIXED, LABEL, PREDICTION, SCORE
+
+LABEL_TIME = "label_time_ms"
+
+
+def segment_bytes(table: pa.Table) -> bytes:
+    """Encode a batch as one Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def read_span(path: Path, *, start_ms: int, end_ms: int, columns: Sequence[str] | None) -> pa.Table:
+    """Read the rows of a span from one segment; columns that it does not have are left out."""
+    wanted = columns
+    if columns is not None:
+        there = set(pq.read_schema(path).names)
+        wanted = [name for name in columns if name in there]
+    within = (pc.field("time_ms") >= start_ms) & (pc.field("time_ms") < end_ms)
+    return pq.read_table(path, columns=wanted, filters=within)
+
+
+def stack(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put segments under each other, whatever features and types each of them has.
+
+    A column that is missing in one of them is null there. Two number types become float64; any other mixture becomes text,
+    so that a change of type in the middle of a span can still be seen and named.
+    """
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            types.setdefault(field.name, set()).add(field.type)
+    schema = pa.schema([pa.field(name, _common(found)) for name, found in types.items()])
+    parts = [_fit(table, schema) for table in tables]
+    return pa.concat_tables(parts).combine_chunks() if parts else _empty()
+
+
+def sort_by_time(table: pa.Table) -> pa.Table:
+    """Order rows by event time, then by id, so that equal logs read equally."""
+    return table.sort_by([("time_ms", "ascending"), ("prediction_id", "ascending"), ("version", "ascending")])
+
+
+def join_labels(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.Table:
+    """Append `label` (null where there is none, else of the prediction's type) and `label_time_ms`."""
+    known = {label.prediction_id: label for label in labels}
+    found = [known.get(name) for name in table.column("prediction_id").to_pylist()]
+    kind = _label_type(table, known.values())
+    text = pa.types.is_string(kind)
+    values = [None if label is None else (str(label.value) if text else label.value) for label in found]
+    times = pa.array([None if label is None else label.time_ms for label in found], type=pa.int64())
+    return table.append_column(LABEL, pa.array(values, type=kind)).append_column(LABEL_TIME, times)
+
+
+def _label_type(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.DataType:
+    kind = table.schema.field(PREDICTION).type
+    if pa.types.is_integer(kind) and not all(float(label.value).is_integer() for label in labels):
+        return pa.float64()
+    return kind
+
+
+def _common(found: set[pa.DataType]) -> pa.DataType:
+    if len(found) == 1:
+        return next(iter(found))
+    numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in found)
+    return pa.float64() if numbers else pa.string()
+
+
+def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _empty() -> pa.Table:
+    schema = pa.schema([*FIXED.items(), (PREDICTION, pa.float64()), (SCORE, pa.float64())])
+    return schema.empty_table()

@@ -1,0 +1,229 @@
+"""The verbs of monitors: set them, let them look, read what they found, and handle their alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from flyball.kernel.canonical import digest_json
+from flyball.kernel.clock import Clock
+from flyball.kernel.db import Database
+from flyball.kernel.errors import Conflict, NotFound
+from flyball.kernel.events import EventLog, ref
+from flyball.monitoring.codec import to_json
+from flyball.monitoring.entities import Alert, AlertState, MonitoringEvent, Window, WindowReport, WindowState
+from flyball.monitoring.evaluation import Evaluation, Fence, Stores
+from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.monitor import Monitor, parse_monitor
+from flyball.monitoring.references import References
+
+ALL_WINDOWS = 1_000_000
+LOOKING_ACTOR = "service:monitors"
+"""Who looks when nobody in particular asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a monitor has looked, in event time; -1 where there is nothing yet.
+
+    `closed_through_ms` and `matured_through_ms` are the ends of the last windows of which this and all before are so.
+    """
+
+    watermark_ms: int
+    closed_through_ms: int
+    matured_through_ms: int
+
+
+def no_fence() -> None:
+    """Let every writer write: for a process that is alone."""
+
+
+class Monitors:
+    """Monitors as the rooms use them. Let only one process look for a monitor at a time (a lease, given as the fence)."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        log: PredictionLog,
+        *,
+        references: References,
+        events: EventLog,
+        clock: Clock,
+        database: Database,
+    ) -> None:
+        self._stores = stores
+        self._log = log
+        self._events = events
+        self._clock = clock
+        self._database = database
+        self._evaluation = Evaluation(stores, log, references=references, events=events, clock=clock, database=database)
+
+    def put(self, config: Mapping[str, object] | str, *, actor: str) -> Monitor:
+        """Set a monitor from a mapping or from YAML text; the same content again changes nothing.
+
+        Raises:
+            UnknownKey: a key no monitor has.
+            InvalidInput: a missing key, a wrong type, or a value out of its range.
+            Conflict: the monitor exists and watches another endpoint or model, or in other windows.
+        """
+        monitor = parse_monitor(config)
+        with self._database.transaction():
+            known = self._stores.monitors.find(monitor.name)
+            if known == monitor:
+                return monitor
+            _refuse_other_windows(monitor, known)
+            self._stores.monitors.put(monitor, now_ms=self._clock.now_ms())
+            self._events.record(
+                MonitoringEvent.MONITOR_SET,
+                actor=actor,
+                subject=ref("monitor", monitor.name),
+                payload={"monitor": monitor.to_json(), "digest": digest_json(to_json(monitor))},
+            )
+        return monitor
+
+    def get(self, name: str) -> Monitor:
+        """Return a monitor.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        monitor = self._stores.monitors.find(name)
+        if monitor is None:
+            known = ", ".join(known.name for known in self.list()) or "none"
+            raise NotFound(f"there is no monitor '{name}'; known: {known}", field="monitor")
+        return monitor
+
+    def evaluate(self, name: str, *, actor: str = LOOKING_ACTOR, fence: Fence = no_fence) -> list[WindowReport]:
+        """Look at what is new, and return the reports of windows that closed, matured or changed since the last look.
+
+        Raises:
+            NotFound: there is no such monitor.
+            LeaseLost: the fence says so; windows before this one are kept.
+            Conflict: somebody else looks for this monitor at the same time.
+        """
+        return self._evaluation.look(self.get(name), actor=actor, fence=fence)
+
+    def has_work(self, name: str) -> bool:
+        """Tell whether predictions or labels have arrived that the monitor has not looked at yet."""
+        monitor = self.get(name)
+        stream = self._log.find_stream(monitor.endpoint)
+        return stream is not None and self._stores.monitors.cursor(name) < stream.arrivals
+
+    def progress(self, name: str) -> Progress:
+        """Return how far a monitor has looked."""
+        monitor = self.get(name)
+        stream = self._log.find_stream(monitor.endpoint)
+        windows = self._stores.monitors.windows(name, unfinished=False)
+        return Progress(
+            watermark_ms=stream.watermark_ms if stream else -1,
+            closed_through_ms=_through(windows, {WindowState.CLOSED, WindowState.MATURE}),
+            matured_through_ms=_through(windows, {WindowState.MATURE}),
+        )
+
+    def windows(self, name: str) -> list[Window]:
+        """Return the windows that hold traffic, by start; a window without traffic does not exist."""
+        return self._stores.monitors.windows(self.get(name).name, unfinished=False)
+
+    def reports(self, name: str, *, limit: int = ALL_WINDOWS) -> list[WindowReport]:
+        """Return the newest report of each of the last `limit` windows, by start."""
+        return self._stores.reports.newest(self.get(name).name, before_ms=None, limit=limit)
+
+    def report(self, name: str, start_ms: int) -> WindowReport:
+        """Return the newest report of a window.
+
+        Raises:
+            NotFound: there is no such monitor, or no report of such a window.
+        """
+        report = self.find_report(self.get(name).name, start_ms)
+        if report is None:
+            raise NotFound(f"monitor '{name}' has reported no window that starts at {start_ms}", field="start_ms")
+        return report
+
+    def find_report(self, name: str, start_ms: int) -> WindowReport | None:
+        """Return the newest report of a window, None when there is none (or no such monitor)."""
+        return self._stores.reports.find(name, start_ms)
+
+    def report_history(self, name: str, start_ms: int) -> list[WindowReport]:
+        """Return all reports of a window, oldest first."""
+        return self._stores.reports.history(self.get(name).name, start_ms)
+
+    def alerts(self, *, monitor: str | None = None, states: Collection[AlertState] = ()) -> list[Alert]:
+        """Return alerts, newest first; of every monitor and in every state where nothing is asked for."""
+        return self._stores.alerts.list(monitor=monitor, states=states)
+
+    def alert(self, alert_id: str) -> Alert:
+        """Return an alert.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        alert = self._stores.alerts.find(alert_id)
+        if alert is None:
+            raise NotFound(f"there is no alert '{alert_id}'", field="alert_id")
+        return alert
+
+    def acknowledge(self, alert_id: str, *, actor: str, note: str = "") -> Alert:
+        """Say that somebody looks after a firing alert.
+
+        Raises:
+            NotFound: there is no such alert.
+            Conflict: it is not firing.
+        """
+        return self._move(alert_id, AlertState.ACKNOWLEDGED, {AlertState.FIRING}, actor=actor, note=note)
+
+    def resolve(self, alert_id: str, *, actor: str, note: str = "") -> Alert:
+        """End an alert; from now on the monitor may fire for this kind again.
+
+        Raises:
+            NotFound: there is no such alert.
+            Conflict: it is resolved already.
+        """
+        active = {AlertState.FIRING, AlertState.ACKNOWLEDGED}
+        return self._move(alert_id, AlertState.RESOLVED, active, actor=actor, note=note)
+
+    def list(self) -> list[Monitor]:
+        """Return all monitors by name."""
+        return self._stores.monitors.list()
+
+    def _move(
+        self, alert_id: str, state: AlertState, allowed: Collection[AlertState], *, actor: str, note: str
+    ) -> Alert:
+        kinds = {
+            AlertState.ACKNOWLEDGED: MonitoringEvent.ALERT_ACKNOWLEDGED,
+            AlertState.RESOLVED: MonitoringEvent.ALERT_RESOLVED,
+        }
+        with self._database.transaction():
+            alert = self.alert(alert_id)
+            if alert.state not in allowed:
+                raise Conflict(f"alert {alert_id} is {alert.state}; it cannot become {state}", field="state")
+            moved = replace(alert, state=state, updated_ms=self._clock.now_ms(), note=note or alert.note)
+            self._stores.alerts.update(moved, expected=alert.state)
+            self._events.record(
+                kinds[state],
+                actor=actor,
+                subject=alert.ref,
+                payload={"monitor": alert.monitor, "kind": str(alert.kind), "note": note},
+            )
+        return moved
+
+
+def _refuse_other_windows(monitor: Monitor, known: Monitor | None) -> None:
+    if known is None:
+        return
+    for field in ("endpoint", "model", "window_ms", "origin_ms"):
+        if getattr(monitor, field) != getattr(known, field):
+            name = field.removesuffix("_ms") if field == "window_ms" else field
+            raise Conflict(
+                f"monitor '{monitor.name}' has {name} {getattr(known, name)}, which its reports rest on; "
+                "give a monitor that differs in this another name",
+                field=name,
+            )
+
+
+def _through(windows: Collection[Window], states: Collection[WindowState]) -> int:
+    end = -1
+    for window in windows:
+        if window.state not in states:
+            break
+        end = window.end_ms
+    return end

@@ -1,0 +1,9 @@
+"""The ports of monitoring on a database."""
+
+from flyball.monitoring.sql.alerts import SqlAlertStore
+from flyball.monitoring.sql.labels import SqlLabelStore
+from flyball.monitoring.sql.monitors import SqlMonitorStore
+from flyball.monitoring.sql.predictions import SqlPredictionStore
+from flyball.monitoring.sql.reports import SqlReportStore
+
+__all__ = ["SqlAlertStore", "SqlLabelStore", "SqlMonitorStore", "SqlPredictionStore", "SqlReportStore"]
