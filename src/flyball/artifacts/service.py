@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
 
 from flyball.artifacts.entities import Blob, Entry
 from flyball.artifacts.paths import below, clean_folder, clean_path
 from flyball.artifacts.ports import BlobStore, NameStore
 from flyball.artifacts.scratch import disk_faults
 from flyball.artifacts.streams import limited
-from flyball.kernel.canonical import Digest, JsonValue, canonical_json, digest_json
+from flyball.kernel.canonical import Digest, JsonValue, canonical_json, digest_json, parse_json
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict, NotFound
-
-# Larger whole numbers are no JSON integers for canonical_json, which writes a large float without a point.
-MAX_SAFE_INTEGER = 2**53 - 1
 
 
 class Artifacts:
@@ -148,8 +143,7 @@ class Artifacts:
             NotFound: there is no such blob.
             Corrupted: its bytes do not match the digest.
         """
-        data = b"".join(self._blobs.open(digest))
-        return cast("JsonValue", json.loads(data, parse_int=_number))
+        return parse_json(b"".join(self._blobs.open(digest)))
 
     def list(self, root: str, folder: str = "") -> list[Entry]:
         """Return the files and folders directly in a folder, sorted by path; none when there is no such folder."""
@@ -174,8 +168,3 @@ def _write_new(target: Path, chunks: Iterable[bytes]) -> None:
                 file.write(chunk)
     except FileExistsError as error:
         raise Conflict(f"{target} exists; give an empty folder", field="into") from error
-
-
-def _number(text: str) -> int | float:
-    value = int(text)
-    return value if abs(value) <= MAX_SAFE_INTEGER else float(text)
