@@ -7,6 +7,7 @@ is returned is immutable and a copy. None of them checks names, limits or lifecy
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from flyball.tracking.entities import (
@@ -205,3 +206,14 @@ class ModelStore(Protocol):
     ) -> list[LoggedModel]:
         """Return the active models that match; `datasets` (name, digest) narrows the metrics that count."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingStores:
+    """The stores of one database, which share its transactions."""
+
+    experiments: ExperimentStore
+    runs: RunStore
+    data: RunDataStore
+    metrics: MetricStore
+    models: ModelStore

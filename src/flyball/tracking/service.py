@@ -30,18 +30,14 @@ class Tracking:
 def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Tracking:
     """Join the verbs to their stores on a database, and see to it that the experiment `Default` exists."""
     # SQLAlchemy costs the command line 0.4 s, so the stores are imported when they are opened.
-    from flyball.tracking.sql.experiments import SqlExperimentStore
-    from flyball.tracking.sql.metrics import SqlMetricStore
-    from flyball.tracking.sql.models import SqlModelStore
-    from flyball.tracking.sql.run_data import SqlRunDataStore
-    from flyball.tracking.sql.runs import SqlRunStore
+    from flyball.tracking.sql import open_stores
 
-    experiments, runs, data = SqlExperimentStore(database), SqlRunStore(database), SqlRunDataStore(database)
-    models, metrics = SqlModelStore(database), SqlMetricStore(database)
+    kept = open_stores(database)
+    experiments, runs, data, models = kept.experiments, kept.runs, kept.data, kept.models
     tracking = Tracking(
         experiments=Experiments(experiments, runs=runs, events=events, clock=clock, database=database),
         runs=Runs(runs, data=data, experiments=experiments, events=events, clock=clock, database=database),
-        log=RunLog(runs, data=data, metrics=metrics, models=models, events=events, database=database),
+        log=RunLog(runs, data=data, metrics=kept.metrics, models=models, events=events, database=database),
         lineage=RunLineage(runs, data=data, models=models, events=events, database=database),
         models=LoggedModels(models, runs=runs, experiments=experiments, events=events, clock=clock, database=database),
     )

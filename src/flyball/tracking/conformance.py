@@ -1,0 +1,235 @@
+"""The promises of the stores of tracking as a test class: subclass it, give it stores, and pytest holds them to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from flyball.kernel.ids import new_id
+from flyball.tracking.entities import (
+    DATASET_CONTEXT_TAG,
+    DatasetInput,
+    Experiment,
+    ExperimentId,
+    Lifecycle,
+    LoggedDataset,
+    LoggedModel,
+    Metric,
+    ModelId,
+    ModelOutput,
+    ModelStatus,
+    RunId,
+    RunInfo,
+    RunStatus,
+    View,
+)
+from flyball.tracking.ports import TrackingStores
+from flyball.tracking.search import MODELS, RUNS, parse_filter, parse_order
+
+
+def experiment(name: str, *, created_ms: int = 1) -> Experiment:
+    """Make an experiment for a test."""
+    return Experiment(
+        experiment_id=ExperimentId(""),
+        name=name,
+        artifact_location="mlflow-artifacts:/{id}",
+        lifecycle=Lifecycle.ACTIVE,
+        created_ms=created_ms,
+        updated_ms=created_ms,
+        tags={"team": name},
+    )
+
+
+def run(experiment_id: ExperimentId, *, start_ms: int = 1) -> RunInfo:
+    """Make a run for a test."""
+    run_id = RunId(new_id())
+    return RunInfo(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        name=f"run-{start_ms}",
+        user_id="ada",
+        status=RunStatus.RUNNING,
+        start_ms=start_ms,
+        artifact_uri=f"mlflow-artifacts:/{experiment_id}/{run_id}/artifacts",
+    )
+
+
+def point(key: str, value: float, *, step: int = 0, timestamp_ms: int = 0) -> Metric:
+    """Make a point for a test."""
+    return Metric(key=key, value=value, step=step, timestamp_ms=timestamp_ms)
+
+
+def model(experiment_id: ExperimentId, name: str, *, created_ms: int = 1) -> LoggedModel:
+    """Make a logged model for a test."""
+    return LoggedModel(
+        model_id=ModelId(f"m-{new_id()}"),
+        experiment_id=experiment_id,
+        name=name,
+        artifact_uri="mlflow-artifacts:/1/models/x/artifacts",
+        status=ModelStatus.PENDING,
+        created_ms=created_ms,
+        updated_ms=created_ms,
+        tags={"kind": name},
+        params={"alpha": "0.1"},
+    )
+
+
+class TrackingStoresConformance:
+    """Promises of the stores of tracking. A subclass gives the fixture `stores`: empty ones that belong together."""
+
+    @pytest.fixture
+    def home(self, stores: TrackingStores) -> ExperimentId:
+        """Make an experiment."""
+        made = stores.experiments.insert(experiment("home"))
+        assert made is not None
+        return made.experiment_id
+
+    @pytest.fixture
+    def going(self, stores: TrackingStores, home: ExperimentId) -> RunInfo:
+        """Start a run."""
+        info = run(home)
+        stores.runs.insert(info)
+        return info
+
+    def test_an_experiment_gets_the_next_number_and_its_place_in_the_location(self, stores: TrackingStores) -> None:
+        first, second = stores.experiments.insert(experiment("a")), stores.experiments.insert(experiment("b"))
+        assert first is not None
+        assert second is not None
+        assert int(second.experiment_id) == int(first.experiment_id) + 1
+        assert first.artifact_location == f"mlflow-artifacts:/{first.experiment_id}"
+        assert stores.experiments.find(first.experiment_id) == first
+
+    def test_a_taken_name_is_refused_and_the_transaction_goes_on(self, stores: TrackingStores) -> None:
+        stores.experiments.insert(experiment("a"))
+        assert stores.experiments.insert(experiment("a")) is None
+        assert stores.experiments.insert(experiment("b")) is not None
+
+    def test_a_rename_to_a_taken_name_changes_nothing(self, stores: TrackingStores) -> None:
+        first, second = stores.experiments.insert(experiment("a")), stores.experiments.insert(experiment("b"))
+        assert first is not None
+        assert second is not None
+        assert stores.experiments.update(dataclasses.replace(second, name="a")) is False
+        assert stores.experiments.find_name("b") == second
+
+    @pytest.mark.parametrize("text", ["", "x", "-1", "99999999999999999999", "٣"])
+    def test_an_id_that_is_no_number_finds_nothing(self, stores: TrackingStores, text: str) -> None:
+        assert stores.experiments.find(text) is None
+        assert stores.experiments.lock(text) is None
+
+    def test_runs_go_and_come_back_with_their_experiment_only_if_they_went_with_it(
+        self, stores: TrackingStores, home: ExperimentId
+    ) -> None:
+        stays, gone = run(home), run(home)
+        stores.runs.insert(stays)
+        stores.runs.insert(gone)
+        stores.runs.update(dataclasses.replace(gone, lifecycle=Lifecycle.DELETED))
+        assert stores.runs.delete_with_experiment(home) == 1
+        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), offset=0, limit=9) == []
+        assert stores.runs.restore_with_experiment(home) == 1
+        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), offset=0, limit=9) == [stays.run_id]
+
+    def test_runs_are_loaded_in_the_order_asked_for(self, stores: TrackingStores, home: ExperimentId) -> None:
+        infos = [run(home, start_ms=at) for at in range(3)]
+        for info in infos:
+            stores.runs.insert(info)
+        wanted = [infos[2].run_id, "f" * 32, infos[0].run_id]
+        assert [found.info for found in stores.runs.load(wanted)] == [infos[2], infos[0]]
+
+    def test_the_latest_point_is_the_greatest_by_step_then_time_then_value(
+        self, stores: TrackingStores, going: RunInfo
+    ) -> None:
+        late = point("m", 1.0, step=2, timestamp_ms=5)
+        stores.metrics.add(going.run_id, [late, point("m", 9.0, step=1, timestamp_ms=99)])
+        stores.metrics.add(going.run_id, [point("m", 0.5, step=2, timestamp_ms=5), point("m", -7.0, step=0)])
+        kept = stores.runs.load([going.run_id])[0].metrics["m"]
+        assert (kept.latest, kept.minimum, kept.maximum) == (late, -7.0, 9.0)
+
+    def test_not_a_number_and_infinities_are_kept_and_read_back(self, stores: TrackingStores, going: RunInfo) -> None:
+        values = [math.nan, math.inf, -math.inf]
+        stores.metrics.add(going.run_id, [point("m", value, timestamp_ms=at) for at, value in enumerate(values)])
+        history = stores.metrics.history(going.run_id, "m", offset=0, limit=None)
+        assert [str(found.value) for found in history] == ["nan", "inf", "-inf"]
+        kept = stores.runs.load([going.run_id])[0].metrics["m"]
+        assert (kept.minimum, kept.maximum) == (-math.inf, math.inf)
+
+    def test_a_metric_that_was_never_a_number_has_no_extremes(self, stores: TrackingStores, going: RunInfo) -> None:
+        stores.metrics.add(going.run_id, [point("m", math.nan)])
+        kept = stores.runs.load([going.run_id])[0].metrics["m"]
+        assert (kept.minimum, kept.maximum) == (None, None)
+        assert math.isnan(kept.latest.value)
+
+    def test_an_exact_repeat_of_a_point_is_dropped(self, stores: TrackingStores, going: RunInfo) -> None:
+        same = [point("m", 1.0), point("m", 1.0), point("m", math.nan), point("m", math.nan)]
+        stores.metrics.add(going.run_id, same)
+        stores.metrics.add(going.run_id, same)
+        assert len(stores.metrics.history(going.run_id, "m", offset=0, limit=None)) == 2
+
+    def test_a_history_comes_in_order_of_time_and_in_pages(self, stores: TrackingStores, going: RunInfo) -> None:
+        points = [point("m", float(at), step=-at, timestamp_ms=at) for at in range(5)]
+        stores.metrics.add(going.run_id, points[::-1])
+        assert stores.metrics.history(going.run_id, "m", offset=1, limit=2) == points[1:3]
+        assert stores.metrics.history(going.run_id, "other", offset=0, limit=None) == []
+
+    def test_missing_values_sort_last_and_nan_just_before(self, stores: TrackingStores, home: ExperimentId) -> None:
+        values = {"two": 2.0, "nan": math.nan, "one": 1.0, "none": None}
+        ids: dict[str, str] = {}
+        for at, (name, value) in enumerate(values.items()):
+            info = run(home, start_ms=at)
+            stores.runs.insert(info)
+            ids[info.run_id] = name
+            if value is not None:
+                stores.metrics.add(info.run_id, [point("m", value)])
+        for text, expected in (
+            ("metrics.m DESC", ["two", "one", "nan", "none"]),
+            ("metrics.m", ["one", "two", "nan", "none"]),
+        ):
+            order = parse_order([text], RUNS)
+            found = stores.runs.search([home], (), view=View.ALL, order=order, offset=0, limit=9)
+            assert [ids[run_id] for run_id in found] == expected
+
+    def test_one_dataset_of_an_experiment_is_kept_once_and_linked_to_each_run(
+        self, stores: TrackingStores, home: ExperimentId
+    ) -> None:
+        dataset = LoggedDataset(name="d", digest="1", source_type="flyball", source="dataset-version:d/1")
+        item = DatasetInput(dataset=dataset, tags={DATASET_CONTEXT_TAG: "training"})
+        infos = [run(home), run(home)]
+        for info in infos:
+            stores.runs.insert(info)
+            stores.data.add_datasets(info.run_id, home, [item, item])
+        assert [found.datasets for found in stores.runs.load([info.run_id for info in infos])] == [(item,), (item,)]
+        clauses = parse_filter("datasets.context = 'training' AND dataset.digest IN ('1', '2')", RUNS)
+        assert len(stores.runs.search([home], clauses, view=View.ALL, order=(), offset=0, limit=9)) == 2
+
+    def test_models_read_and_made_by_a_run_are_kept_once(self, stores: TrackingStores, going: RunInfo) -> None:
+        made, read = model(going.experiment_id, "made"), model(going.experiment_id, "read")
+        for item in (made, read):
+            stores.models.insert(item)
+        for _ in range(2):
+            stores.data.add_model_inputs(going.run_id, [read.model_id])
+            stores.data.add_model_outputs(going.run_id, [ModelOutput(model_id=made.model_id, step=3)])
+        found = stores.runs.load([going.run_id])[0]
+        assert found.model_inputs == (read.model_id,)
+        assert found.model_outputs == (ModelOutput(model_id=made.model_id, step=3),)
+
+    def test_a_logged_model_comes_back_as_it_was_put(self, stores: TrackingStores, home: ExperimentId) -> None:
+        made = model(home, "a")
+        stores.models.insert(made)
+        assert stores.models.find(made.model_id) == made
+        assert stores.models.find(f"m-{'0' * 32}") is None
+
+    def test_models_are_found_by_their_metrics_on_a_dataset(self, stores: TrackingStores, going: RunInfo) -> None:
+        good, bad = model(going.experiment_id, "good"), model(going.experiment_id, "bad")
+        for item, value in ((good, 0.9), (bad, 0.1)):
+            stores.models.insert(item)
+            measured = dataclasses.replace(
+                point("acc", value), model_id=item.model_id, run_id=going.run_id, dataset_name="test"
+            )
+            stores.models.add_metrics([measured, measured])
+        clauses = parse_filter("metrics.acc > 0.5 AND tags.kind LIKE 'go%'", MODELS)
+        for dataset, expected in (("test", ["good"]), ("train", [])):
+            found = stores.models.search(
+                [going.experiment_id], clauses, datasets=[(dataset, None)], order=(), offset=0, limit=9
+            )
+            assert [item.name for item in found] == expected
