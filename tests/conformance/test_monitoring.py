@@ -1,0 +1,51 @@
+"""The stores of monitoring keep their promises on both databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from flyball.kernel.db import Database
+from flyball.monitoring.conformance import (
+    AlertStoreConformance,
+    LabelStoreConformance,
+    MonitorStoreConformance,
+    PredictionStoreConformance,
+    ReportStoreConformance,
+)
+from flyball.monitoring.sql import (
+    SqlAlertStore,
+    SqlLabelStore,
+    SqlMonitorStore,
+    SqlPredictionStore,
+    SqlReportStore,
+)
+
+
+class TestSqlPredictionStore(PredictionStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlPredictionStore:
+        return SqlPredictionStore(database)
+
+
+class TestSqlLabelStore(LabelStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlLabelStore:
+        return SqlLabelStore(database)
+
+
+class TestSqlMonitorStore(MonitorStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlMonitorStore:
+        return SqlMonitorStore(database)
+
+
+class TestSqlReportStore(ReportStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlReportStore:
+        return SqlReportStore(database)
+
+
+class TestSqlAlertStore(AlertStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlAlertStore:
+        return SqlAlertStore(database)
