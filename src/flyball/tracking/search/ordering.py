@@ -13,7 +13,7 @@ from flyball.tracking.search.parser import split_identifier
 MAX_KEYS = 30
 MAX_LENGTH = 1_000
 _DIRECTION = re.compile(r"(?P<name>.*\S)\s+(?P<direction>asc|desc)", re.IGNORECASE | re.DOTALL)
-_NAME = re.compile(r"""(?:[^\W\d]\w*\.)?(?:'[^']+'|"[^"]+"|`[^`]+`|[\w./: -]+)""")
+_NAME = re.compile(r"""(?:[^\W\d]\w*\.)?(?:'[^']+'|"[^"]+"|`[^`]+`|[\w./:-]+)""")
 
 
 def parse_order(items: Sequence[str], vocabulary: Vocabulary) -> tuple[Ordering, ...]:
