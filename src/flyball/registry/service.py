@@ -20,7 +20,7 @@ from flyball.registry.entities import (
 )
 from flyball.registry.models import RegisteredModels
 from flyball.registry.search import search_versions
-from flyball.registry.sources import parse_registered
+from flyball.registry.sources import Registered, parse_registered
 from flyball.tracking.entities import Page
 from flyball.tracking.search import page_of
 
@@ -267,22 +267,11 @@ class Registry(RegisteredModels):
 
     def _with_files(self, draft: ModelVersion, *, prompt: bool) -> ModelVersion:
         """Return the draft with the digest of its files, and what a version it is copied from knows of them."""
-        if prompt:  # a prompt has no files: its text is in the tags of this version
-            return dataclasses.replace(draft, digest=digest_json({"source": draft.source, "tags": dict(draft.tags)}))
+        if prompt:
+            return _as_prompt(draft)
         registered = parse_registered(draft.source)
         if registered is not None:
-            origin = (
-                self.version_by_alias(registered.name, registered.alias)
-                if registered.alias
-                else self.get_version(registered.name, naming.parse_version(registered.version))
-            )
-            return dataclasses.replace(
-                draft,
-                digest=origin.digest,
-                location=origin.location,
-                run_id=draft.run_id or origin.run_id,
-                model_id=draft.model_id or origin.model_id,
-            )
+            return self._as_copy(draft, registered)
         digest = self._digest_of(draft.source, draft.run_id, draft.model_id)
         if digest is None:
             raise InvalidInput(
@@ -290,6 +279,30 @@ class Registry(RegisteredModels):
                 field="source",
             )
         return dataclasses.replace(draft, digest=digest)
+
+    def _as_copy(self, draft: ModelVersion, registered: Registered) -> ModelVersion:
+        if naming.is_prompt(self.get_model(registered.name).tags):
+            raise InvalidInput(f"'{draft.source}' is a prompt, which no model can be copied from", field="source")
+        origin = (
+            self.version_by_alias(registered.name, registered.alias)
+            if registered.alias
+            else self.get_version(registered.name, naming.parse_version(registered.version))
+        )
+        for field, given, known in (
+            ("run_id", draft.run_id, origin.run_id),
+            ("model_id", draft.model_id, origin.model_id),
+        ):
+            if given and given != known:
+                raise InvalidInput(f"{draft.source} has {field} '{known}', not '{given}'; leave it out", field=field)
+        return dataclasses.replace(
+            draft,
+            # An alias moves later; the version it pointed at when this copy was made does not.
+            source=f"models:/{origin.name}/{origin.version}",
+            digest=origin.digest,
+            location=origin.location,
+            run_id=origin.run_id,
+            model_id=origin.model_id,
+        )
 
     def _lock_version(self, name: str, version: int) -> ModelVersion:
         self._lock(name)
@@ -307,6 +320,13 @@ class Registry(RegisteredModels):
                 self._versions.save(dataclasses.replace(other, stage=Stage.ARCHIVED, updated_ms=self._clock.now_ms()))
                 archived.append(other.version)
         return archived
+
+
+def _as_prompt(draft: ModelVersion) -> ModelVersion:
+    """Take the tags for the files: that is where the MLflow client keeps a prompt's text."""
+    if ":" in draft.source or "/" in draft.source:
+        raise InvalidInput("the source of a prompt is a word such as 'prompt-template', not a place", field="source")
+    return dataclasses.replace(draft, digest=digest_json({"source": draft.source, "tags": dict(draft.tags)}))
 
 
 def _check_expected(alias: str, previous: int | None, expected: int | Expected | None) -> None:

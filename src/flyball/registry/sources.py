@@ -13,10 +13,13 @@ from flyball.registry.ports import DigestOf
 MODEL_ID = r"m-[0-9a-f]{32}"
 RUN_ID = r"[0-9a-f]{32}"
 # A proxied location: <experiment or any folder>/models/<model id>/artifacts/... or .../<run id>/artifacts/...
-_OF_MODEL = re.compile(rf"mlflow-artifacts:/+(?:.*/)?models/(?P<id>{MODEL_ID})/artifacts(?:/(?P<folder>.+?))?/?")
-_OF_RUN = re.compile(rf"mlflow-artifacts:/+(?:.*/)?(?P<id>{RUN_ID})/artifacts(?:/(?P<folder>.+?))?/?")
-_LOGGED = re.compile(rf"models:/+(?P<id>{MODEL_ID})/?")
-_RUN_PATH = re.compile(rf"runs:/+(?P<id>{RUN_ID})(?:/(?P<folder>.+?))?/?")
+_OF_MODEL = re.compile(
+    rf"(?P<base>mlflow-artifacts:/+(?:.+?/)??models/(?P<id>{MODEL_ID})/artifacts)(?:/(?P<folder>.+?))?/?"
+)
+_OF_RUN = re.compile(rf"(?P<base>mlflow-artifacts:/+(?:.+?/)??(?P<id>{RUN_ID})/artifacts)(?:/(?P<folder>.+?))?/?")
+_LOGGED = re.compile(rf"(?P<base>models:/+(?P<id>{MODEL_ID}))/?(?P<folder>)")
+_RUN_PATH = re.compile(rf"(?P<base>runs:/+(?P<id>{RUN_ID}))(?:/(?P<folder>.+?))?/?")
+_KINDS = ((_OF_MODEL, "model"), (_LOGGED, "model"), (_OF_RUN, "run"), (_RUN_PATH, "run"))
 _REGISTERED = re.compile(r"models:/+(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))/?")
 
 
@@ -58,17 +61,30 @@ def locate(source: str, *, run_id: str = "", model_id: str = "") -> Folder | Non
     Raises:
         InvalidInput: the source lies in another run or logged model than the one that is named beside it.
     """
-    for pattern, kind in ((_OF_MODEL, "model"), (_LOGGED, "model"), (_OF_RUN, "run"), (_RUN_PATH, "run")):
-        found = pattern.fullmatch(source)
-        if found is None:
-            continue
-        named = model_id if kind == "model" else run_id
-        if named and named != found["id"]:
-            raise InvalidInput(
-                f"the source '{source}' lies in {kind} {found['id']}, not in {kind} {named}", field="source"
-            )
-        return Folder(root=f"{kind}/{found['id']}", folder=found.groupdict().get("folder") or "")
-    return None
+    found = _match(source)
+    if found is None:
+        return None
+    kind, match = found
+    named = model_id if kind == "model" else run_id
+    if named and named != match["id"]:
+        raise InvalidInput(f"the source '{source}' lies in {kind} {match['id']}, not in {kind} {named}", field="source")
+    return Folder(root=f"{kind}/{match['id']}", folder=match["folder"] or "")
+
+
+def logged_model_of(source: str) -> str:
+    """Return the id of the logged model that a source lies in, empty when it lies in none.
+
+    >>> logged_model_of("models:/m-0123456789abcdef0123456789abcdef")
+    'm-0123456789abcdef0123456789abcdef'
+    """
+    found = _match(source)
+    return found[1]["id"] if found is not None and found[0] == "model" else ""
+
+
+def _match(source: str) -> tuple[str, re.Match[str]] | None:
+    found = [(kind, match) for pattern, kind in _KINDS if (match := pattern.fullmatch(source))]
+    # A file's own path may look like the other kind, so the one that begins first counts.
+    return min(found, key=lambda each: len(each[1]["base"]), default=None)
 
 
 def digest_in(artifacts: Artifacts) -> DigestOf:

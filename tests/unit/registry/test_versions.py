@@ -88,7 +88,22 @@ def test_a_copy_has_the_files_and_the_origin_of_what_it_was_copied_from(elec: Re
     elec.create_model("copies", actor=OWNER)
     origin, copy = elec.get_version("elec", 2), elec.create_version("copies", source=place, actor=OWNER)
     assert (copy.digest, copy.location, copy.run_id) == (origin.digest, origin.location, origin.run_id)
-    assert copy.source == place
+    assert copy.source == "models:/elec/2"
+
+
+def test_a_copy_cannot_claim_another_origin(elec: Registry) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        elec.create_version("elec", source="models:/elec/2", run_id="4" * 32, actor=OWNER)
+    assert caught.value.field == "run_id"
+
+
+def test_a_prompt_is_no_source_of_a_model_and_has_no_place(elec: Registry) -> None:
+    elec.create_model("hello", tags={"mlflow.prompt.is_prompt": "true"}, actor=OWNER)
+    elec.create_version("hello", source="prompt-template", actor=OWNER)
+    with pytest.raises(InvalidInput):
+        elec.create_version("elec", source="models:/hello/1", actor=OWNER)
+    with pytest.raises(InvalidInput):
+        elec.create_version("hello", source="mlflow-artifacts:/1/x", actor=OWNER)
 
 
 def test_a_copy_of_an_absent_version_is_not_found(elec: Registry) -> None:
