@@ -17,8 +17,8 @@ from flyball.datasets.sql import SqlDatasetStore
 from flyball.kernel.canonical import digest_bytes
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import Corrupted, InvalidInput, NotFound, Unsupported
-from flyball.kernel.events import Edge, EventLog, ref
+from flyball.kernel.errors import Corrupted, InvalidInput, NotFound, Unavailable, Unsupported
+from flyball.kernel.events import Draft, Edge, Event, EventLog, ref
 from flyball.kernel.events.sql import SqlEventStore
 
 ROWS = pa.table({"x": [1.5, None, float("nan")], "label": ["yes", "no", "yes"]})
@@ -128,6 +128,20 @@ def test_another_origin_of_known_rows_is_recorded_and_changes_nothing(datasets: 
     last = events.history(version.ref)[-1]
     assert last.kind == DatasetEvent.VERSION_READDED
     assert last.payload == {"digest": version.digest, "source": "traffic", "context": {"request": "7"}}
+
+
+def test_without_its_event_a_version_does_not_exist(database: Database, clock: ManualClock, tmp_path: Path) -> None:
+    class BrokenEventStore(SqlEventStore):
+        def append(self, draft: Draft) -> Event:
+            raise Unavailable("the event log is out of reach")
+
+    artifacts = Artifacts(FolderBlobStore(tmp_path), SqlNameStore(database), database)
+    events = EventLog(BrokenEventStore(database), clock)
+    datasets = Datasets(SqlDatasetStore(database), artifacts, events, clock, database)
+    with pytest.raises(Unavailable):
+        _add(datasets, ROWS)
+    assert datasets.list() == []
+    assert artifacts.walk("dataset/churn/1") == []
 
 
 def test_writers_of_the_same_rows_at_once_get_the_same_version(datasets: Datasets, events: EventLog) -> None:
