@@ -74,6 +74,21 @@ class Conductor:
         except InvalidInput as error:  # what was asked for cannot be done; repeating it would not help
             return self._end(running, RequestState.FAILED, error.message, lease)
 
+    def is_due(self, loop: Loop) -> bool:
+        """Tell whether a turn would do something without further traffic, labels or people."""
+        running = self._requests.running(loop.loop)
+        if running is None:
+            return self._watch.find_call(loop) is not None
+        match running.state:
+            case RequestState.AWAITING_APPROVAL:
+                return self._rooms.approvals.get(running.approval_id).state is not ApprovalState.PENDING
+            case RequestState.CANARY:
+                rollout = self._rooms.deployments.get_rollout(RolloutId(running.rollout_id))
+                known = (rollout.champion_outcomes, rollout.challenger_outcomes)
+                return self._watch.outcomes(loop, running, rollout) != known
+            case _:
+                return True
+
     def _advance(self, request: Request, loop: Loop, lease: Lease) -> Request:
         match request.state:
             case RequestState.OPEN:

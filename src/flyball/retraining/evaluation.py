@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ from flyball.retraining.freeze import day_blocks
 from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
 
-METRIC = "accuracy"
+METRIC: Literal["accuracy"] = "accuracy"
 
 
 def evaluate(
@@ -28,25 +30,38 @@ def evaluate(
     scorer: Scorer,
 ) -> tuple[PairedEvaluation, ...]:
     """Return one paired evaluation a frozen set; without a champion its hits are 0 and no gate compares them."""
-    found: list[PairedEvaluation] = []
-    for role, dataset in sets.items():
-        table = datasets.table(dataset.name, dataset.version)
-        features = table.drop_columns([loop.label_column, loop.time_column])
-        truth = table.column(loop.label_column)
-        challenger_hits = hits(scorer.score(loop.model, challenger, features), truth)
-        champion_hits = np.zeros_like(challenger_hits)
+    tables = {role: datasets.table(dataset.name, dataset.version) for role, dataset in sets.items()}
+    rows = pa.concat_tables(tables.values())
+    with ThreadPoolExecutor(2) as pool:  # each model answers in a process of its own, so both may work at once
+        scored = pool.submit(_hits_of, loop, challenger, rows, scorer=scorer)
+        champion_hits = np.zeros(rows.num_rows, dtype=np.int64)
         if champion is not None:
-            champion_hits = hits(scorer.score(loop.model, champion, features), truth)
+            champion_hits = _hits_of(loop, champion, rows, scorer=scorer)
+        challenger_hits = scored.result()
+    found: list[PairedEvaluation] = []
+    first = 0
+    for role, table in tables.items():
+        part = slice(first, first + table.num_rows)
+        first = part.stop
         found.append(
             PairedEvaluation(
-                role=role,
-                dataset=f"{dataset.name}/{dataset.version}",
-                dataset_digest=dataset.digest,
+                role=_role(role),
+                dataset=f"{sets[role].name}/{sets[role].version}",
+                dataset_digest=sets[role].digest,
                 metric=METRIC,
-                blocks=blocks(table.column(loop.time_column).to_numpy(), champion_hits, challenger_hits),
+                blocks=blocks(table.column(loop.time_column).to_numpy(), champion_hits[part], challenger_hits[part]),
             )
         )
     return tuple(found)
+
+
+def _role(name: str) -> Literal["holdout", "recent"]:
+    return "holdout" if name == "holdout" else "recent"
+
+
+def _hits_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> np.ndarray:
+    features = rows.drop_columns([loop.label_column, loop.time_column])
+    return hits(scorer.score(loop.model, version, features), rows.column(loop.label_column))
 
 
 def hits(predicted: pa.Array, truth: pa.ChunkedArray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +14,11 @@ from flyball.datasets import Datasets, DatasetVersion, Profile
 from flyball.deployment.entities import Outcomes, Rollout
 from flyball.deployment.service import Deployments
 from flyball.kernel.canonical import Digest, JsonValue
+from flyball.kernel.errors import NotFound
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, DataVerdict, WindowReport
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.service import Monitors
-from flyball.registry import Registry
+from flyball.registry import EvidenceKind, Registry
 from flyball.registry.gates.evidence import WindowFact
 from flyball.retraining.diagnosis import Familiar, diagnose
 from flyball.retraining.entities import Diagnosis, Request
@@ -54,7 +55,18 @@ class Watch:
         self._artifacts = artifacts
 
     def consider(self, loop: Loop) -> Request | None:
-        """Open a request for the newest window that fires an alert the loop reacts to, within its limits.
+        """Open a request for the newest window that fires an alert the loop reacts to, within its limits."""
+        found = self.find_call(loop)
+        if found is None:
+            return None
+        alert, report = found
+        champion = self._deployments.get(loop.endpoint).champion.version
+        return self._requests.open_by_alert(
+            loop, alert_id=alert.id, start_ms=report.start_ms, end_ms=report.end_ms, champion=champion
+        )
+
+    def find_call(self, loop: Loop) -> tuple[Alert, WindowReport] | None:
+        """Return the alert, and the window that shows it, which call for a request now.
 
         One window causes one request at most. Cool-down and limit count requests that trained, in event time.
         """
@@ -67,10 +79,7 @@ class Watch:
             return None
         if alert.kind is not AlertKind.DATA_FAULT and not _within_limits(loop, past, report.end_ms):
             return None
-        champion = self._deployments.get(loop.endpoint).champion.version
-        return self._requests.open_by_alert(
-            loop, alert_id=alert.id, start_ms=report.start_ms, end_ms=report.end_ms, champion=champion
-        )
+        return found
 
     def diagnose(self, loop: Loop, request: Request) -> Diagnosis:
         """Say why the request's window looks as it does."""
@@ -98,23 +107,28 @@ class Watch:
             without=bad,
         )
         used = [one for one in reports if one.data_verdict is not DataVerdict.CORRUPTED]
+        tables = {"training": parts.training, "holdout": parts.holdout, "recent": parts.recent}
         kept = {
-            role: self._keep(loop, role, table=table, windows=used, request=request)
-            for role, table in {"training": parts.training, "holdout": parts.holdout, "recent": parts.recent}.items()
+            role: self._keep(loop, role, table=table, windows=used, request=request) for role, table in tables.items()
         }
-        return dataclasses.replace(request, **kept)
+        return dataclasses.replace(request, training=kept["training"], holdout=kept["holdout"], recent=kept["recent"])
 
     def window_facts(self, training: DatasetVersion) -> tuple[WindowFact, ...]:
-        """Return what is known of every window of traffic in a training dataset."""
-        facts: list[WindowFact] = []
-        for monitor, start_ms in _windows_of(training):
-            report = self._monitors.find_report(monitor, start_ms)
-            name = f"{monitor}/{start_ms}"
-            if report is None:
-                facts.append(WindowFact(window=name, verdict="unknown", reason="no report of this window"))
-            else:
-                facts.append(WindowFact(window=name, verdict=report.data_verdict.value, reason=report.data_reason))
+        """Return what is known of every source of a training dataset: its windows of traffic, and what was uploaded."""
+        facts = [self._window_fact(monitor, start_ms) for monitor, start_ms in _windows_of(training)]
+        uploaded = str(training.context.get("base", "")) if facts else f"{training.name}/{training.version}"
+        if uploaded:
+            version = dataset_of(self._datasets, uploaded)
+            facts.append(upload_fact(uploaded, self._datasets.profile(version.name, version.version)))
         return tuple(facts)
+
+    def _window_fact(self, monitor: str, start_ms: int) -> WindowFact:
+        name = f"{monitor}/{start_ms}"
+        try:
+            report = self._monitors.report(monitor, start_ms)
+        except NotFound as error:
+            return WindowFact(window=name, verdict="unknown", reason=error.message)
+        return WindowFact(window=name, verdict=report.data_verdict.value, reason=report.data_reason)
 
     def watermark_ms(self, loop: Loop) -> int:
         """Return how far the endpoint's traffic has come, in event time."""
@@ -145,7 +159,7 @@ class Watch:
     def _familiar(self, loop: Loop, request: Request, report: WindowReport) -> Familiar:
         if report.version is None:
             return Familiar(rows=0, hits=0)
-        digest = self._registry.evidence(loop.model, report.version).get("profile")
+        digest = self._registry.evidence(loop.model, report.version).get(EvidenceKind.PROFILE)
         if digest is None:
             return Familiar(rows=0, hits=0)
         profile = Profile.from_json(cast("Mapping[str, JsonValue]", self._artifacts.read_json(Digest(digest))))
@@ -181,10 +195,12 @@ class Watch:
     ) -> str:
         times = table.column(loop.time_column).to_numpy()
         inside = [one for one in windows if ((times >= one.start_ms) & (times < one.end_ms)).any()]
+        first_ms = inside[0].start_ms if inside else request.window_end_ms
         context: dict[str, JsonValue] = {
             "role": role,
             "request": request.id,
             "windows": [[one.monitor, one.start_ms] for one in inside],
+            "base": loop.training.base if bool((times < first_ms).any()) else "",
         }
         version = self._datasets.add_table(
             f"{loop.loop}-{role}",
@@ -195,6 +211,21 @@ class Watch:
             edges=[("from", one.ref) for one in inside],
         )
         return f"{version.name}/{version.version}"
+
+
+# Share of missing values in an uploaded column from which it counts as broken; the monitor's default for traffic.
+MISSING_SHARE = 0.05
+
+
+def upload_fact(name: str, profile: Profile) -> WindowFact:
+    """Judge rows that came from no window of traffic by their own profile: missing values, and columns without any."""
+    broken = [
+        f"{column.name}: {column.missing_count} of {profile.row_count} values are missing"
+        for column in profile.columns
+        if column.missing_count > MISSING_SHARE * profile.row_count
+    ]
+    verdict: Literal["clean", "corrupted"] = "corrupted" if broken else "clean"
+    return WindowFact(window=f"dataset {name}", verdict=verdict, reason="; ".join(broken) or "no column lacks values")
 
 
 def _windows_of(training: DatasetVersion) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ from flyball.governance.access import Access
 from flyball.governance.approvals import Approvals
 from flyball.governance.audit import Audit
 from flyball.governance.sql import SqlAccessStore, SqlApprovalStore
-from flyball.governance.why import Why
+from flyball.governance.why import PredictionResolver, Why
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.db import Database, open_database
@@ -29,9 +29,13 @@ from flyball.kernel.events.sql import SqlEventStore
 from flyball.kernel.leases import LeaseStore
 from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
+from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
+from flyball.monitoring.sql import SqlAlertStore, SqlLabelStore, SqlMonitorStore, SqlPredictionStore, SqlReportStore
 from flyball.pipelines.limits import Limits
+from flyball.pipelines.ports import DatasetResolver
 from flyball.pipelines.service import Pipelines
 from flyball.pipelines.sql import SqlPipelineStore
 from flyball.registry import Gatekeeper, Registry
@@ -45,11 +49,13 @@ from flyball.retraining.sql import SqlRequestStore
 from flyball.retraining.watching import Watch
 from flyball.server.migrations import require_newest
 from flyball.server.scoring import ChildScorer
-from flyball.tracking.entities import DatasetInput
+from flyball.tracking.entities import DatasetInput, LoggedDataset
 from flyball.tracking.service import Tracking, open_tracking
 
 # A model server says something at least once a second; after this long without a word it counts as gone.
 SILENT_MS = 10_000
+# MLflow keeps at most 36 characters of a dataset's digest.
+DIGEST_SHOWN = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +96,17 @@ class Platform:
 
     def is_busy(self, loop: Loop) -> bool:
         """Tell whether a loop will act without further traffic and without a person."""
-        running = self.requests.running(loop.loop)
-        if running is not None:
-            return running.state not in {"awaiting_approval", "canary"}
-        return self.monitors.has_work(loop.monitor)
+        return self.monitors.has_work(loop.monitor) or self.conductor.is_due(loop)
 
     def note_use(self, run_id: str, version: DatasetVersion, *, context: str, actor: str) -> None:
         """Write down that a run used a dataset version, as the MLflow client would."""
-        used = DatasetInput(
+        dataset = LoggedDataset(
             name=version.name,
-            digest=version.digest[:36],
+            digest=version.digest[:DIGEST_SHOWN],
             source_type="flyball",
             source=f"dataset-version:{version.name}/{version.version}",
-            tags={"mlflow.data.context": context},
         )
+        used = DatasetInput(dataset=dataset, tags={"mlflow.data.context": context})
         self.tracking.lineage.log_inputs(run_id, actor=actor, datasets=[used])
 
     def close(self) -> None:
@@ -150,9 +153,21 @@ def open_platform(settings: Settings, *, clock: Clock | None = None) -> Platform
         limits=limits,
     )
     deployments = Deployments(SqlDeploymentStore(database), events, clock, database)
-    predictions = PredictionLog(database, artifacts=artifacts, events=events, clock=clock)
+    predictions = PredictionLog(
+        SqlPredictionStore(database),
+        SqlLabelStore(database),
+        artifacts=artifacts,
+        events=events,
+        clock=clock,
+        database=database,
+    )
     monitors = Monitors(
-        database, log=predictions, artifacts=artifacts, evidence=registry.evidence, events=events, clock=clock
+        Stores(monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)),
+        predictions,
+        references=References(registry.evidence, artifacts),
+        events=events,
+        clock=clock,
+        database=database,
     )
     access_store = SqlAccessStore(database)
     approvals = Approvals(SqlApprovalStore(database), events, clock, database, identities=access_store)
@@ -201,7 +216,7 @@ def open_platform(settings: Settings, *, clock: Clock | None = None) -> Platform
     )
 
 
-def _resolver(datasets: Datasets) -> object:
+def _resolver(datasets: Datasets) -> DatasetResolver:
     def resolve(reference: Mapping[str, JsonValue]) -> pa.Table:
         version = dataset_of(datasets, str(reference["dataset"]))
         if reference.get("digest", version.digest) != version.digest:
@@ -211,7 +226,7 @@ def _resolver(datasets: Datasets) -> object:
     return resolve
 
 
-def _prediction_resolver(predictions: PredictionLog, deployments: Deployments) -> object:
+def _prediction_resolver(predictions: PredictionLog, deployments: Deployments) -> PredictionResolver:
     def resolve(key: str) -> tuple[Ref, ...]:
         endpoint, separator, prediction_id = key.partition("/")
         if not separator:

@@ -56,15 +56,19 @@ class Call(Generic[BodyT]):
             LimitExceeded: more than `limit_bytes` came.
             InvalidInput: the client went away before the end, so that nothing half-sent is kept.
         """
-        stream = self.request.stream().__aiter__()
+        stream = self.request.stream()
+
+        async def advance() -> bytes | None:
+            return await anext(stream, None)
+
         received = 0
         while True:
             try:
-                chunk = anyio.from_thread.run(stream.__anext__)
-            except StopAsyncIteration:
-                return
+                chunk = anyio.from_thread.run(advance)
             except ClientDisconnect as error:
                 raise InvalidInput("the client went away before the end of the body; send it again") from error
+            if chunk is None:
+                return
             received += len(chunk)
             if received > limit_bytes:
                 raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")

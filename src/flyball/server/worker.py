@@ -7,6 +7,7 @@ and another goes on.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import threading
@@ -23,6 +24,7 @@ from flyball.retraining.loops import Loop
 from flyball.server.platform import Platform
 
 SERVICE = "service:pipelines"
+MONITOR_ACTOR = "service:monitor"
 TOKEN_S = 86_400
 # Steps may see these and nothing else of the worker's environment: a training script must not find its secrets.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "OMP_NUM_THREADS")
@@ -114,8 +116,13 @@ class Worker:
     def _evaluate(self) -> bool:
         done = False
         for monitor in self._platform.monitors.list():
-            if self._holdings.take(f"monitor/{monitor.name}") is not None:
-                done |= bool(self._platform.monitors.evaluate(monitor.name))
+            if not self._platform.monitors.has_work(monitor.name):
+                continue
+            lease = self._holdings.take(f"monitor/{monitor.name}")
+            if lease is not None:
+                fence = functools.partial(self._platform.leases.fence, lease)
+                self._platform.monitors.evaluate(monitor.name, actor=MONITOR_ACTOR, fence=fence)
+                done = True
         return done
 
     def _conduct(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 
 from flyball.datasets import DatasetVersion
 from flyball.governance.permissions import Permission
@@ -46,9 +46,10 @@ def listing(call: Call[None]) -> shapes.DatasetList:
     return shapes.DatasetList(datasets=[dataset_shape(one) for one in call.platform.datasets.list()])
 
 
-def profile(call: Call[None]) -> Response:
+def profile(call: Call[None]) -> StreamingResponse:
     """Return the profile of a version, as it is kept."""
-    return Response(call.platform.artifacts.read_blob(_named(call).profile_digest), media_type="application/json")
+    found = call.platform.artifacts.blobs.open(_named(call).profile_digest)
+    return StreamingResponse(found, media_type="application/json")
 
 
 def use(call: Call[shapes.UseDataset]) -> Done:

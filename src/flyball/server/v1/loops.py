@@ -5,20 +5,26 @@ from __future__ import annotations
 from flyball.governance.entities import Approval
 from flyball.governance.permissions import Permission
 from flyball.retraining.entities import Request
+from flyball.retraining.loops import Loop
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import loops as shapes
 
 
 def put(call: Call[shapes.LoopDocument]) -> shapes.LoopInfo:
     """Set a loop from its file."""
-    loop = call.platform.requests.put_loop(call.body.document, actor=call.actor)
-    return shapes.LoopInfo(name=loop.loop, endpoint=loop.endpoint, model=loop.model, busy=False)
+    return _loop(call.platform.requests.put_loop(call.body.document, actor=call.actor), busy=False)
+
+
+def loops(call: Call[None]) -> shapes.LoopList:
+    """List loops."""
+    found = call.platform.requests.loops()
+    return shapes.LoopList(loops=[_loop(one, busy=call.platform.is_busy(one)) for one in found])
 
 
 def get(call: Call[None]) -> shapes.LoopInfo:
     """Show a loop, and whether it has work to do right now."""
-    loop = call.platform.requests.loop(call.path["loop"])
-    return shapes.LoopInfo(name=loop.loop, endpoint=loop.endpoint, model=loop.model, busy=call.platform.is_busy(loop))
+    found = call.platform.requests.loop(call.path["loop"])
+    return _loop(found, busy=call.platform.is_busy(found))
 
 
 def promote(call: Call[shapes.NewPromotion]) -> shapes.RequestInfo:
@@ -58,6 +64,12 @@ def approve(call: Call[shapes.Approve]) -> shapes.ApprovalInfo:
 def reject(call: Call[shapes.Reject]) -> shapes.ApprovalInfo:
     """Refuse an approval."""
     return _approval(call.platform.approvals.reject(call.path["approval"], actor=call.actor, reason=call.body.reason))
+
+
+def _loop(found: Loop, *, busy: bool) -> shapes.LoopInfo:
+    return shapes.LoopInfo(
+        name=found.loop, endpoint=found.endpoint, model=found.model, monitor=found.monitor, busy=busy
+    )
 
 
 def _request(found: Request) -> shapes.RequestInfo:
@@ -104,6 +116,14 @@ ROUTES = (
         request=shapes.LoopDocument,
         response=shapes.LoopInfo,
         summary="Set a loop from its file",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/loops",
+        permission=Permission.LOOPS_READ,
+        handler=loops,
+        response=shapes.LoopList,
+        summary="List loops",
     ),
     Route(
         method="GET",

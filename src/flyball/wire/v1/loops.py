@@ -17,7 +17,14 @@ class LoopInfo(Shape):
     name: str
     endpoint: str
     model: str
+    monitor: str
     busy: bool
+
+
+class LoopList(Shape):
+    """All loops."""
+
+    loops: list[LoopInfo]
 
 
 class NewPromotion(Body):

@@ -1,0 +1,1 @@
+"""The demo: the closed loop on real data, on one machine, in two acts."""

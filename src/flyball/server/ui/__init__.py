@@ -1,0 +1,1 @@
+"""The pages: static files over the same API as everybody's."""
