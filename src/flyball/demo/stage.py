@@ -61,9 +61,17 @@ class Stage:
         started = time.monotonic()
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "flyball.cli.main", "up"]
-            self._process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)  # noqa: S603
+            # Its own session, so that Ctrl-C in the demo's terminal reaches the demo, which then stops it in order.
+            self._process = subprocess.Popen(  # noqa: S603 -- our own command
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         wait_for(self._answers, limit_s=READY_S, what=f"the server (its log: {self.log})")
         return time.monotonic() - started
+
+    @property
+    def pid(self) -> int:
+        """The process id of the supervisor, 0 before the start."""
+        return self._process.pid if self._process is not None else 0
 
     def people(self) -> People:
         """Make the identities, each with a token of its own."""

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from starlette.responses import StreamingResponse
 
+from flyball.artifacts.scratch import disk_faults
 from flyball.datasets import DatasetVersion
+from flyball.datasets.entities import check_name
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput
 from flyball.retraining.gathering import dataset_of
@@ -26,13 +28,13 @@ def add(call: Call[None]) -> shapes.Dataset:
         raise InvalidInput(
             "give ?source=<where the data comes from>&format=csv or format=parquet, nothing else", field="query"
         )
-    with tempfile.NamedTemporaryFile(suffix=FORMATS[query["format"]]) as file:
-        for chunk in call.chunks(call.platform.settings.max_artifact_bytes):
-            file.write(chunk)
-        file.flush()
-        version = call.platform.datasets.add_file(
-            call.path["name"], Path(file.name), source=query["source"], actor=call.actor
-        )
+    name = check_name(call.path["name"])
+    with tempfile.TemporaryDirectory(prefix="flyball-upload-") as folder, disk_faults():
+        path = Path(folder) / f"{name}{FORMATS[query['format']]}"  # messages about the file name the dataset
+        with path.open("wb") as file:
+            for chunk in call.chunks(call.platform.settings.max_artifact_bytes):
+                file.write(chunk)
+        version = call.platform.datasets.add_file(name, path, source=query["source"], actor=call.actor)
     return dataset_shape(version)
 
 

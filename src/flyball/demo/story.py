@@ -1,0 +1,165 @@
+"""What happened, gathered from the platform's own records, and the numbers of the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from flyball.client import Client
+from flyball.demo.electricity import JOINED_ROW, ROWS_A_DAY, row_of
+from flyball.demo.replay import NAME
+from flyball.wire.v1 import audit, loops, monitors
+
+WEEK = 7 * ROWS_A_DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One line of the timeline: event time, what happened, and why."""
+
+    time_ms: int
+    what: str
+    why: str
+
+    @property
+    def day(self) -> str:
+        """The day of the market."""
+        return datetime.fromtimestamp(self.time_ms / 1000, tz=UTC).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Prequential accuracies over the rows after the join, and what the loop did. All measured in this run.
+
+    `recovered_share` is (flyball - none) / (every_window - none).
+    """
+
+    accuracy_none: float
+    accuracy_flyball: float
+    accuracy_every_window: float
+    accuracy_every_window_all_rows: float
+    recovered_share: float
+    first_alert_row: int
+    retrainings: int
+    promotions: int
+    refused_by_gate: int
+    refused_corrupted: bool
+    audit_verified: bool
+    audit_events: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lines:
+    """Hits (0 or 1) of each replayed row, shape (n,), by the three ways to run the model."""
+
+    none: np.ndarray
+    flyball: np.ndarray
+    every_window: np.ndarray
+
+    def weekly(self) -> dict[str, list[float]]:
+        """Return the accuracy of each whole week of each line."""
+        return {name: _weekly(getattr(self, name)) for name in ("none", "flyball", "every_window")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What the platform remembers of the run."""
+
+    requests: list[loops.RequestInfo]
+    alerts: list[monitors.AlertInfo]
+    why: str
+    verified: audit.Verified
+
+    @property
+    def trained(self) -> list[loops.RequestInfo]:
+        """Requests that trained a challenger."""
+        return [one for one in self.requests if one.pipeline_run_id]
+
+    def ended(self, state: str) -> list[loops.RequestInfo]:
+        """Trained requests that ended in a state."""
+        return [one for one in self.trained if one.state == state]
+
+    @property
+    def refused_corrupted(self) -> bool:
+        """Whether the loop diagnosed a data fault and refused to train on it."""
+        faults = [one for one in self.requests if one.cause == "data_fault"]
+        return bool(faults) and all(one.state == "refused" and not one.pipeline_run_id for one in faults)
+
+
+def gather(client: Client) -> Records:
+    """Ask the platform what it remembers."""
+    found = client.call("GET", f"/api/v1/loops/{NAME}/requests", response=loops.RequestList)
+    alerts = sorted(
+        client.call("GET", "/api/v1/alerts", response=monitors.AlertList).alerts, key=lambda one: one.window_end_ms
+    )
+    why = ""
+    if alerts:
+        why = client.call("GET", f"/api/v1/why/alert/{alerts[0].id}", response=audit.WhyAnswer).text
+    verified = client.call("GET", "/api/v1/audit/verify", response=audit.Verified)
+    return Records(requests=sorted(found.requests, key=lambda one: one.id), alerts=alerts, why=why, verified=verified)
+
+
+def timeline(records: Records) -> list[Moment]:
+    """Tell alerts and requests in order of event time."""
+    moments = [
+        Moment(time_ms=one.window_end_ms, what=f"alert: {one.kind.replace('_', ' ')}", why="; ".join(one.cause[:2]))
+        for one in records.alerts
+    ]
+    moments += [
+        Moment(time_ms=one.window_end_ms, what=_deed(one), why=one.reason)
+        for one in records.requests
+        if one.window_end_ms
+    ]
+    first = next((one for one in records.requests if one.origin == "person"), None)
+    if first is not None:
+        moments.append(Moment(time_ms=0, what="version 1 in production", why="through gate and approval, by a person"))
+    return sorted(moments, key=lambda one: one.time_ms)
+
+
+def number(records: Records, lines: Lines, *, all_rows: np.ndarray, seconds: float) -> Numbers:
+    """Compute the numbers of the run."""
+    none, mine, every = (float(line.mean()) for line in (lines.none, lines.flyball, lines.every_window))
+    return Numbers(
+        accuracy_none=none,
+        accuracy_flyball=mine,
+        accuracy_every_window=every,
+        accuracy_every_window_all_rows=float(all_rows.mean()),
+        recovered_share=(mine - none) / (every - none),
+        first_alert_row=row_of(records.alerts[0].window_end_ms) if records.alerts else -1,
+        retrainings=len(records.trained),
+        promotions=len(records.ended("promoted")),
+        refused_by_gate=len(records.ended("refused")),
+        refused_corrupted=records.refused_corrupted,
+        audit_verified=records.verified.intact,
+        audit_events=records.verified.count,
+        seconds=seconds,
+    )
+
+
+def missing_parts(numbers: Numbers, records: Records) -> list[str]:
+    """Name every part of the story that did not happen; an empty list is a whole story."""
+    parts = {
+        "the market's change raised an alert": numbers.first_alert_row > JOINED_ROW,
+        "the loop retrained": numbers.retrainings > 0,
+        "a challenger passed gate, approval and canary": numbers.promotions > 0,
+        "the gate refused a challenger that was not better": numbers.refused_by_gate > 0,
+        "the loop served better than no retraining": numbers.accuracy_flyball > numbers.accuracy_none,
+        "the corrupted feed was diagnosed and refused": numbers.refused_corrupted,
+        "the first alert can be explained": bool(records.why),
+        "the audit chain is intact": numbers.audit_verified,
+    }
+    return [part for part, happened in parts.items() if not happened]
+
+
+def _deed(one: loops.RequestInfo) -> str:
+    cause = one.cause.replace("_", " ") or "request"
+    versions = f"version {one.challenger}" if one.challenger else "no training"
+    return f"{cause}: {versions} {one.state.replace('_', ' ')}"
+
+
+def _weekly(hits: np.ndarray) -> list[float]:
+    weeks = len(hits) // WEEK
+    return [float(value) for value in hits[: weeks * WEEK].reshape(weeks, WEEK).mean(axis=1)]
