@@ -1,0 +1,1 @@
+"""Serving: read a model folder, hold requests to its signature, predict, and capture every prediction."""

@@ -1,0 +1,142 @@
+"""Read an MLflow-format model folder: the MLmodel file, the signature in it, the requirements beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.serving.entities import ColumnKind, ColumnSpec, ModelSpec, Signature
+
+MLMODEL = "MLmodel"
+REQUIREMENTS = "requirements.txt"
+FLAVOURS = ("sklearn",)
+# An MLmodel file is a page of text; a larger one is no MLmodel file.
+MAX_MLMODEL_BYTES = 10_000_000
+_TENSOR_KINDS = {
+    "bool": ColumnKind.BOOLEAN,
+    "int32": ColumnKind.INTEGER,
+    "int64": ColumnKind.LONG,
+    "float32": ColumnKind.FLOAT,
+    "float64": ColumnKind.DOUBLE,
+}
+_MATRIX_DIMENSIONS = 2
+
+
+def read_model_folder(folder: Path) -> ModelSpec:
+    """Read what a model folder says of itself; nothing is loaded.
+
+    Raises:
+        InvalidInput: no MLmodel file, or one that cannot be read, or a model without a signature.
+        Unsupported: no flavour of ours, or a type of column that is not served.
+    """
+    document = _read_mlmodel(folder / MLMODEL)
+    flavours = _mapping(document.get("flavors"), "flavors")
+    flavour = next((name for name in FLAVOURS if name in flavours), None)
+    if flavour is None:
+        raise Unsupported(
+            f"the model has the flavours {', '.join(sorted(flavours)) or 'none'}; served here: {', '.join(FLAVOURS)}",
+            field="flavors",
+        )
+    return ModelSpec(
+        folder=folder,
+        flavour=flavour,
+        options=_mapping(flavours[flavour], f"flavors.{flavour}"),
+        signature=parse_signature(document.get("signature")),
+        requirements=_read_requirements(folder / REQUIREMENTS),
+    )
+
+
+def parse_signature(section: object) -> Signature:
+    """Parse the `signature` section of an MLmodel file.
+
+    Raises:
+        InvalidInput: there is none, or it names no inputs, or a column twice.
+        Unsupported: a type of column that is not served.
+    """
+    inputs = section.get("inputs") if isinstance(section, Mapping) else None
+    if not inputs:
+        raise InvalidInput(
+            "the model has no signature; log it again with signature=mlflow.models.infer_signature(inputs, outputs)",
+            field="signature",
+        )
+    items = _parse_inputs(inputs)
+    if len(items) == 1 and items[0].get("type") == "tensor":
+        return _matrix_signature(_mapping(items[0].get("tensor-spec"), "tensor-spec"))
+    specs = tuple(_column(item, position) for position, item in enumerate(items))
+    names = [spec.name for spec in specs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInput(f"the signature names column '{twice[0]}' twice", field=twice[0])
+    return Signature(inputs=specs)
+
+
+def _parse_inputs(text: object) -> list[Mapping[str, object]]:
+    try:
+        items = json.loads(text) if isinstance(text, str) else text
+    except ValueError as error:
+        raise InvalidInput(f"the signature's inputs are no JSON: {error}", field="signature.inputs") from error
+    if not isinstance(items, list) or not items or not all(isinstance(item, Mapping) for item in items):
+        raise InvalidInput("the signature's inputs are no list of columns", field="signature.inputs")
+    return items
+
+
+def _column(item: Mapping[str, object], position: int) -> ColumnSpec:
+    name, kind, required = item.get("name"), item.get("type"), item.get("required", True)
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(
+            f"column {position} of the signature has no name (its type is {kind}); log the model again with the signature "
+            "of a table with named columns",
+            field="signature.inputs",
+        )
+    if not isinstance(kind, str) or kind not in set(ColumnKind):
+        raise Unsupported(
+            f"column '{name}' has type '{kind}'; served here: {', '.join(ColumnKind)}", field=f"signature.{name}"
+        )
+    if not isinstance(required, bool):
+        raise InvalidInput(f"column '{name}': 'required' is neither true nor false", field=f"signature.{name}")
+    return ColumnSpec(name=name, kind=ColumnKind(kind), required=required)
+
+
+def _matrix_signature(tensor: Mapping[str, object]) -> Signature:
+    """Name the columns of a nameless matrix as scikit-learn does in `get_feature_names_out`: x0, x1, ..."""
+    shape, dtype = tensor.get("shape"), tensor.get("dtype")
+    if not isinstance(shape, list) or len(shape) != _MATRIX_DIMENSIONS or not isinstance(shape[1], int) or shape[1] < 1:
+        raise Unsupported(
+            f"the model wants a tensor of shape {shape}; served here: rows by a fixed number of columns",
+            field="signature.inputs",
+        )
+    if dtype not in _TENSOR_KINDS:
+        raise Unsupported(
+            f"the model wants a tensor of {dtype}; served here: {', '.join(_TENSOR_KINDS)}", field="signature.inputs"
+        )
+    kind = _TENSOR_KINDS[str(dtype)]
+    return Signature(inputs=tuple(ColumnSpec(name=f"x{i}", kind=kind) for i in range(shape[1])), named=False)
+
+
+def _read_mlmodel(path: Path) -> Mapping[str, object]:
+    if not path.is_file():
+        raise InvalidInput(f"{path.parent} is no model folder: it has no {MLMODEL} file", field=MLMODEL)
+    if path.stat().st_size > MAX_MLMODEL_BYTES:
+        raise InvalidInput(f"the {MLMODEL} file is larger than {MAX_MLMODEL_BYTES} bytes", field=MLMODEL)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the {MLMODEL} file cannot be read: {error}", field=MLMODEL) from error
+    return _mapping(document, MLMODEL)
+
+
+def _mapping(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"'{what}' of the model is no mapping", field=what)
+    return value
+
+
+def _read_requirements(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    lines = (line.split(" #", maxsplit=1)[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))

@@ -1,0 +1,109 @@
+"""A request for predictions and its answer, free of any protocol; and what a caller may say about its rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flyball.kernel.errors import InvalidInput
+from flyball.kernel.ids import new_id
+from flyball.serving.entities import Prediction
+from flyball.serving.signature import Rows
+
+# Clocks of callers are seldom off by more; an event from further ahead would close monitoring windows too early.
+FUTURE_TOLERANCE_MS = 5 * 60 * 1_000
+# The prediction log keeps ids up to this length.
+MAX_ID_LENGTH = 200
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRequest:
+    """Rows to predict.
+
+    `event_time_ms` is when the rows happened (one for all, or one a row; now when not given), `prediction_ids` the caller's
+    own names for them, `sticky_key` what routing is drawn by (the request id when not given).
+    """
+
+    rows: Rows
+    request_id: str = ""
+    event_time_ms: int | Sequence[int] | None = None
+    prediction_ids: Sequence[str] | None = None
+    sticky_key: str | None = None
+    caller: str = ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferAnswer:
+    """Predictions, the version that made them, and the names under which their labels will be joined."""
+
+    request_id: str
+    version: int
+    role: str
+    prediction_ids: tuple[str, ...]
+    prediction: Prediction
+
+
+def named(request: InferRequest) -> InferRequest:
+    """Return the request with an id: the caller's, or a new one.
+
+    Raises:
+        InvalidInput: the caller's cannot be kept.
+    """
+    if not request.request_id:
+        return dataclasses.replace(request, request_id=new_id())
+    check_id(request.request_id, field="id")
+    return request
+
+
+def times_of(request: InferRequest, *, rows: int, now_ms: int) -> tuple[int, ...]:
+    """Return the event time of each row.
+
+    Raises:
+        InvalidInput: another number of times than rows, a time before 1970, or one more than five minutes ahead.
+    """
+    given = request.event_time_ms
+    if given is None:
+        return (now_ms,) * rows
+    times = (given,) * rows if isinstance(given, int) else tuple(given)
+    if len(times) != rows:
+        raise InvalidInput(f"{len(times)} event times for {rows} rows", field="event_time_ms")
+    if min(times) < 0:
+        raise InvalidInput(
+            f"event time {min(times)} lies before 1970; give milliseconds since then", field="event_time_ms"
+        )
+    if max(times) > now_ms + FUTURE_TOLERANCE_MS:
+        raise InvalidInput(
+            f"event time {max(times)} lies more than five minutes ahead of this server's clock ({now_ms})",
+            field="event_time_ms",
+        )
+    return times
+
+
+def ids_of(request: InferRequest, *, rows: int) -> tuple[str, ...]:
+    """Return the prediction id of each row: the caller's, or new ones.
+
+    Raises:
+        InvalidInput: another number of ids than rows, the same twice, or one that is empty, too long or unprintable.
+    """
+    given = request.prediction_ids
+    if given is None:
+        return tuple(new_id() for _ in range(rows))
+    if len(given) != rows:
+        raise InvalidInput(f"{len(given)} prediction ids for {rows} rows", field="prediction_ids")
+    if len(set(given)) != rows:
+        raise InvalidInput("a prediction id is given twice; each row needs its own", field="prediction_ids")
+    for name in given:
+        check_id(name, field="prediction_ids")
+    return tuple(given)
+
+
+def check_id(name: str, *, field: str) -> None:
+    """Refuse a name that the prediction log cannot keep.
+
+    Raises:
+        InvalidInput: it is empty, longer than 200 characters, or has unprintable ones.
+    """
+    if not 0 < len(name) <= MAX_ID_LENGTH or not name.isprintable():
+        raise InvalidInput(f"{field}: '{name[:40]}' must be 1 to {MAX_ID_LENGTH} printable characters", field=field)

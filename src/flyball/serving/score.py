@@ -1,0 +1,154 @@
+"""Score a table with a model folder, here or in a child process.
+
+The server and the worker never load a model themselves: they call `score_in_child`, which runs
+`python -m flyball.serving.score` with a JSON spec on standard input and Parquet files for the rows.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flyball.kernel import errors
+from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, Unavailable
+from flyball.kernel.settings import PREFIX
+from flyball.serving.entities import Array
+from flyball.serving.served_model import ServedModel, load_model
+
+# A million rows of a large forest take minutes; what takes longer than this hangs.
+TIMEOUT_S = 1_800
+REFUSED = 3
+_TAIL_CHARACTERS = 2_000
+
+
+class ScoreSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a child is asked to do: paths of a model folder, of the rows, and of the result to write."""
+
+    model: str
+    rows: str
+    result: str
+    allow_pickle: bool = False
+
+
+class ScoreRefusal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why a child did not do it; written in place of the result, because a model may print whatever it likes."""
+
+    code: ErrorCode
+    message: str
+    field: str | None = None
+
+
+def score(model_folder: Path, table: pa.Table, *, allow_pickle: bool = False) -> pa.Table:
+    """Predict every row; return the columns `prediction` and `score` (null without probabilities).
+
+    The table's columns are taken by the names of the signature; others, such as the label, play no part.
+
+    Raises:
+        InvalidInput: the folder is no model that can be loaded, or a column is missing or mistyped.
+        Unsupported: a flavour, format, type or version that is not served.
+    """
+    return _predict(load_model(model_folder, allow_pickle=allow_pickle), table)
+
+
+def score_in_child(
+    model_folder: Path, table: pa.Table, *, allow_pickle: bool = False, timeout_s: float = TIMEOUT_S
+) -> pa.Table:
+    """Do what `score` does in a process of its own, so that whatever the model's files do is done there.
+
+    Raises:
+        InvalidInput: as `score`, or the model crashed its process.
+        Unsupported: as `score`.
+        Unavailable: it took longer than `timeout_s`.
+    """
+    with tempfile.TemporaryDirectory(prefix="flyball-score-") as folder:
+        rows, result = Path(folder) / "rows.parquet", Path(folder) / "result.parquet"
+        pq.write_table(table, rows)
+        spec = ScoreSpec(
+            model=str(model_folder.absolute()), rows=str(rows), result=str(result), allow_pickle=allow_pickle
+        )
+        _run_child(spec, timeout_s=timeout_s)
+        return pq.read_table(result, partitioning=None)
+
+
+def _run_child(spec: ScoreSpec, *, timeout_s: float) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "flyball.serving.score"],
+            input=msgspec.json.encode(spec),
+            capture_output=True,
+            timeout=timeout_s,
+            env=_without_secrets(os.environ),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"scoring with {spec.model} took longer than {timeout_s} s and was ended") from error
+    if done.returncode == REFUSED and Path(spec.result).exists():
+        raise _refusal(Path(spec.result).read_bytes())
+    if done.returncode != 0:
+        tail = done.stderr.decode(errors="replace")[-_TAIL_CHARACTERS:]
+        raise InvalidInput(f"the model crashed its process (status {done.returncode}): {tail}", field="model")
+
+
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out our settings: a token has no business beside a model's files."""
+    return {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
+
+
+def _refusal(written: bytes) -> FlyballError:
+    refusal = msgspec.json.decode(written, type=ScoreRefusal)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FlyballError)]
+    kind = next(kind for kind in kinds if kind.code is refusal.code)
+    return kind(refusal.message, field=refusal.field)
+
+
+def _predict(model: ServedModel, table: pa.Table) -> pa.Table:
+    names = [name for name in model.signature.names if name in table.column_names]
+    prediction = model.predict({name: _array(table.column(name), name) for name in names})
+    scores = prediction.scores
+    missing = pa.nulls(table.num_rows, pa.float64())
+    return pa.table(
+        {
+            "prediction": pa.array(prediction.labels, from_pandas=False),
+            "score": missing if scores is None else pa.array(scores, type=pa.float64()),
+        }
+    )
+
+
+def _array(column: pa.ChunkedArray, name: str) -> Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if not numeric and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
+        raise InvalidInput(f"column '{name}' is {kind}; a model can be fed numbers, booleans and texts", field=name)
+    if pa.types.is_boolean(kind) and column.null_count:
+        raise InvalidInput(f"column '{name}' has missing values, and boolean cannot say so", field=name)
+    values: Array = np.asarray(column.to_numpy())
+    return values
+
+
+def main() -> int:
+    """Run as the child."""
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=ScoreSpec)
+    try:
+        rows = pq.read_table(spec.rows, partitioning=None)
+        pq.write_table(score(Path(spec.model), rows, allow_pickle=spec.allow_pickle), spec.result)
+    except FlyballError as error:
+        refusal = ScoreRefusal(code=error.code, message=error.message, field=error.field)
+        Path(spec.result).write_bytes(msgspec.json.encode(refusal))
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

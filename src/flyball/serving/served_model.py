@@ -1,0 +1,80 @@
+"""A model in memory behind its signature: what a request and a batch job predict with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from flyball.serving.entities import ColumnKind, Columns, Prediction, Signature
+from flyball.serving.flavours import open_flavour
+from flyball.serving.model_folder import read_model_folder
+from flyball.serving.ports import Runtime
+from flyball.serving.signature import NamedRows, Rows, enforce
+
+_NEUTRAL = {
+    ColumnKind.BOOLEAN: np.zeros(1, dtype=np.bool_),
+    ColumnKind.INTEGER: np.zeros(1, dtype=np.int64),
+    ColumnKind.LONG: np.zeros(1, dtype=np.int64),
+    ColumnKind.FLOAT: np.zeros(1),
+    ColumnKind.DOUBLE: np.zeros(1),
+}
+
+
+class ServedModel:
+    """A runtime that is never called with anything its signature does not allow. Safe to share between threads."""
+
+    def __init__(self, runtime: Runtime, signature: Signature) -> None:
+        self._runtime = runtime
+        self._signature = signature
+
+    @property
+    def signature(self) -> Signature:
+        """The columns the model wants."""
+        return self._signature
+
+    def predict(self, columns: Columns) -> Prediction:
+        """Predict named columns.
+
+        Raises:
+            InvalidInput: a column is missing, extra, mistyped or lossy, or the model refuses a value.
+        """
+        return self.predict_rows(self.columns_of(NamedRows(columns=columns)))
+
+    def columns_of(self, rows: Rows) -> Columns:
+        """Return rows as the model will see them: in its order, of its types.
+
+        Raises:
+            InvalidInput: they do not fit the signature; `field` names the column.
+        """
+        return enforce(self._signature, rows)
+
+    def predict_rows(self, columns: Columns) -> Prediction:
+        """Predict columns that `columns_of` returned."""
+        return self._runtime.predict(columns)
+
+    def warm_up(self) -> bool:
+        """Predict one neutral row, so that the first caller does not wait for lazy work; tell whether there was one.
+
+        No text is neutral (a model may know its categories only), so a model with texts is not warmed.
+
+        Raises:
+            InvalidInput: the model cannot predict a row that its signature allows.
+        """
+        if any(spec.kind is ColumnKind.STRING for spec in self._signature.inputs):
+            return False
+        self.predict({spec.name: _NEUTRAL[spec.kind] for spec in self._signature.inputs})
+        return True
+
+
+def load_model(folder: Path, *, allow_pickle: bool) -> ServedModel:
+    """Load an MLflow-format model folder.
+
+    Raises:
+        InvalidInput: the folder is no model folder, has no signature, or its files are damaged or not trusted.
+        Unsupported: a flavour, format, type or version that is not served.
+        MissingExtra: the model's library is not installed.
+    """
+    spec = read_model_folder(folder)
+    runtime = open_flavour(spec.flavour).load(spec, allow_pickle=allow_pickle)
+    return ServedModel(runtime, spec.signature)

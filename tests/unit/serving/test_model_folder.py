@@ -1,0 +1,104 @@
+"""What an MLmodel file says is read strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.serving.entities import ColumnKind, ColumnSpec, Signature
+from flyball.serving.model_folder import parse_signature, read_model_folder
+
+from .conftest import PINS
+
+
+def inputs(*columns: dict[str, object]) -> dict[str, object]:
+    return {"inputs": json.dumps(columns)}
+
+
+def tensor(shape: list[object], dtype: str = "float64") -> dict[str, object]:
+    return inputs({"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}})
+
+
+def test_a_folder_that_mlflow_wrote_is_read(linear_folder: Path) -> None:
+    spec = read_model_folder(linear_folder)
+    assert spec.flavour == "sklearn"
+    assert [(one.name, one.kind) for one in spec.signature.inputs] == [
+        ("price", "double"),
+        ("demand", "float"),
+        ("hour", "long"),
+        ("day", "integer"),
+        ("holiday", "boolean"),
+    ]
+    assert set(PINS) < set(spec.requirements)
+    assert spec.options["serialization_format"] == "skops"
+
+
+def test_a_column_may_be_left_out_where_the_signature_says_so() -> None:
+    found = parse_signature(inputs({"name": "a", "type": "double", "required": False}, {"name": "b", "type": "long"}))
+    assert found == Signature(
+        inputs=(
+            ColumnSpec(name="a", kind=ColumnKind.DOUBLE, required=False),
+            ColumnSpec(name="b", kind=ColumnKind.LONG),
+        )
+    )
+
+
+def test_a_matrix_names_its_columns_by_place() -> None:
+    found = parse_signature(tensor([-1, 2], "int64"))
+    assert (found.names, found.named) == (("x0", "x1"), False)
+    assert {one.kind for one in found.inputs} == {ColumnKind.LONG}
+
+
+@pytest.mark.parametrize("section", [None, {}, {"inputs": None}, {"inputs": ""}, "text"])
+def test_a_model_without_a_signature_is_refused_with_the_remedy(section: object) -> None:
+    with pytest.raises(InvalidInput, match="infer_signature"):
+        parse_signature(section)
+
+
+@pytest.mark.parametrize(
+    ("section", "error", "match"),
+    [
+        (inputs({"name": "a", "type": "datetime"}), Unsupported, "'a' has type 'datetime'"),
+        (inputs({"name": "a", "type": {"x": 1}}), Unsupported, "'a' has type"),
+        (inputs({"type": "any"}), InvalidInput, "column 0 .* has no name"),
+        (inputs({"name": "a", "type": "long", "required": "yes"}), InvalidInput, "neither true nor false"),
+        (inputs({"name": "a", "type": "long"}, {"name": "a", "type": "long"}), InvalidInput, "'a' twice"),
+        ({"inputs": "{"}, InvalidInput, "no JSON"),
+        ({"inputs": "[1]"}, InvalidInput, "no list of columns"),
+        ({"inputs": "{}"}, InvalidInput, "no list of columns"),
+        (tensor([-1, 2, 3]), Unsupported, "fixed number of columns"),
+        (tensor([-1, -1]), Unsupported, "fixed number of columns"),
+        (tensor([-1]), Unsupported, "fixed number of columns"),
+        (tensor([-1, 2], "complex64"), Unsupported, "complex64"),
+    ],
+)
+def test_a_signature_that_cannot_be_held_is_refused(
+    section: dict[str, object], error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        parse_signature(section)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("flavors: [", InvalidInput, "cannot be read"),
+        ("- a", InvalidInput, "no mapping"),
+        ("flavors: 3", InvalidInput, "no mapping"),
+        ("flavors: {onnx: {}, python_function: {}}", Unsupported, "onnx, python_function"),
+        ("flavors: {sklearn: {}}", InvalidInput, "signature"),
+        ("a: !!python/object/apply:os.system [id]", InvalidInput, "cannot be read"),
+    ],
+)
+def test_an_mlmodel_file_that_is_none_is_refused(text: str, error: type[Exception], match: str, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text(text)
+    with pytest.raises(error, match=match):
+        read_model_folder(tmp_path)
+
+
+def test_a_folder_without_an_mlmodel_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no MLmodel file"):
+        read_model_folder(tmp_path)

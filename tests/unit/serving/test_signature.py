@@ -1,0 +1,112 @@
+"""Rows are held to the signature, and every error names the column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flyball.kernel.errors import InvalidInput
+from flyball.serving.entities import ColumnKind, ColumnSpec, Signature
+from flyball.serving.signature import NamedRows, PositionalRows, enforce
+
+
+def signature(**kinds: str) -> Signature:
+    return Signature(inputs=tuple(ColumnSpec(name=name, kind=ColumnKind(kind)) for name, kind in kinds.items()))
+
+
+def named(**columns: Any) -> NamedRows:
+    return NamedRows(columns={name: np.asarray(values) for name, values in columns.items()})
+
+
+def test_columns_come_out_in_the_signatures_order_and_types() -> None:
+    wanted = signature(a="double", b="long", c="float", d="integer", e="boolean", f="string")
+    rows = named(f=np.array(["x"], dtype=object), e=[True], d=[1], c=[0.5], b=[2], a=[3])
+    found = enforce(wanted, rows)
+    assert list(found) == ["a", "b", "c", "d", "e", "f"]
+    assert [str(values.dtype) for values in found.values()] == [
+        "float64",
+        "int64",
+        "float32",
+        "int32",
+        "bool",
+        "object",
+    ]
+
+
+def test_columns_without_names_take_the_signatures_order() -> None:
+    found = enforce(signature(a="double", b="long"), PositionalRows(columns=(np.array([0.5]), np.array([2.0]))))
+    assert {name: values.tolist() for name, values in found.items()} == {"a": [0.5], "b": [2]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "match"),
+    [
+        ("double", ["1.5"], "wants double, and texts"),
+        ("double", [True], "wants double, and booleans"),
+        ("double", [1.0, np.inf], "row 1 .* infinite"),
+        ("double", [2**53 + 1], "row 0 .* exact"),
+        ("double", np.array([2**63 + 1], dtype=np.uint64), "exact"),
+        ("float", [1e300], "does not fit float"),
+        ("long", [1.5], "row 0 .1.5. is no whole number"),
+        ("long", [1.0, np.nan], "row 1 .*NaN"),
+        ("long", [1e300], "too large to be exact"),
+        ("long", np.array([2**63], dtype=np.uint64), "does not fit long"),
+        ("integer", [2**31], "does not fit integer"),
+        ("integer", [-(2**31) - 1], "does not fit integer"),
+        ("boolean", [1], "wants boolean, and integers"),
+        ("string", [1], "wants string, and integers"),
+        ("string", np.array(["a", None], dtype=object), "no value in row 1"),
+        ("string", np.array(["a", 1], dtype=object), "row 1 holds a int"),
+    ],
+)
+def test_a_value_the_column_cannot_hold_is_refused_by_column_and_row(kind: str, values: Any, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match) as caught:
+        enforce(signature(price=kind), named(price=values))
+    assert caught.value.field == "price"
+
+
+@pytest.mark.parametrize(
+    ("rows", "field", "match"),
+    [
+        (named(a=[1.0]), "b", "missing column 'b'"),
+        (named(a=[1.0], b=[1.0], c=[1.0]), "c", "unknown column 'c'; the model wants: a, b"),
+        (named(a=[1.0], b=[1.0, 2.0]), "b", "'b' has 2 rows, others have 1"),
+        (named(a=np.array([]), b=np.array([])), "inputs", "no rows"),
+        (PositionalRows(columns=(np.array([1.0]),)), "inputs", "1 columns were sent, the model wants 2"),
+    ],
+)
+def test_rows_of_another_shape_are_refused(rows: Any, field: str, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match) as caught:
+        enforce(signature(a="double", b="double"), rows)
+    assert caught.value.field == field
+
+
+def test_missing_numbers_are_allowed_where_a_double_can_say_so() -> None:
+    found = enforce(signature(a="double"), named(a=[1.0, np.nan]))
+    np.testing.assert_array_equal(found["a"], [1.0, np.nan])
+
+
+def test_a_column_that_may_be_left_out_is_filled_with_nan_or_refused() -> None:
+    def optional(kind: str) -> Signature:
+        spare = ColumnSpec(name="b", kind=ColumnKind(kind), required=False)
+        return Signature(inputs=(ColumnSpec(name="a", kind=ColumnKind.DOUBLE), spare))
+
+    np.testing.assert_array_equal(enforce(optional("double"), named(a=[1.0, 2.0]))["b"], [np.nan, np.nan])
+    with pytest.raises(InvalidInput, match="'b' is left out"):
+        enforce(optional("long"), named(a=[1.0]))
+
+
+@given(st.lists(st.integers(-(2**53), 2**53), min_size=1))
+def test_whole_numbers_survive_the_way_over_floats(values: list[int]) -> None:
+    found = enforce(signature(a="long"), named(a=np.array(values, dtype=np.float64)))
+    assert found["a"].tolist() == values
+
+
+@given(st.lists(st.floats(allow_infinity=False), min_size=1))
+def test_a_double_comes_out_bit_for_bit(values: list[float]) -> None:
+    found = enforce(signature(a="double"), named(a=np.array(values)))
+    np.testing.assert_array_equal(found["a"], np.array(values))

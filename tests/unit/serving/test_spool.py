@@ -1,0 +1,241 @@
+"""The spool loses nothing that it said it holds, and never makes a request wait."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flyball.kernel.errors import Conflict, InvalidInput
+from flyball.serving import spool as spool_module
+from flyball.serving.spool import Spool
+
+from .batches import ListSink, a_batch
+
+
+def open_spool(folder: Path, sink: Any, *, flush_ms: int = 20, **options: int) -> Spool:
+    return Spool(folder, endpoint="elec2", sink=sink, flush_ms=flush_ms, **options)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in 20 s"
+        time.sleep(0.005)
+
+
+def test_what_is_offered_reaches_the_sink_and_leaves_no_file(tmp_path: Path) -> None:
+    sink = ListSink()
+    spool = open_spool(tmp_path, sink)
+    assert spool.offer(a_batch("a", "b"))
+    wait_until(lambda: sink.ids == ["a", "b"])
+    assert [endpoint for endpoint, _ in sink.tables] == ["elec2"]
+    wait_until(lambda: not list(tmp_path.glob("*.arrow")))
+    spool.close()
+
+
+def test_closing_ships_what_still_waits(tmp_path: Path) -> None:
+    sink = ListSink()
+    spool = open_spool(tmp_path, sink, flush_ms=60_000)
+    for i in range(100):
+        spool.offer(a_batch(str(i)))
+    spool.close()
+    assert sink.ids == [str(i) for i in range(100)]
+
+
+def test_after_closing_nothing_is_taken_any_more(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, ListSink())
+    spool.close()
+    assert spool.offer(a_batch("late")) is False
+    assert spool.dropped_rows == 1
+
+
+def test_a_full_queue_drops_at_once_and_counts_rows(tmp_path: Path) -> None:
+    sink = ListSink()
+    spool = open_spool(tmp_path, sink, flush_ms=60_000, waiting_rows=5)
+    assert [spool.offer(a_batch("a", "b")), spool.offer(a_batch("c", "d")), spool.offer(a_batch("e", "f"))] == [
+        True,
+        True,
+        False,
+    ]
+    assert spool.dropped_rows == 2
+    spool.close()
+    assert sink.ids == ["a", "b", "c", "d"]
+
+
+def test_a_sink_that_hangs_does_not_hold_up_an_offer_or_the_disk(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    class Hanging:
+        def accept(self, endpoint: str, table: pa.Table) -> None:
+            release.wait(20)
+
+    spool = open_spool(tmp_path, Hanging())
+    for i in range(5):
+        assert spool.offer(a_batch(str(i)))
+        wait_until(lambda i=i: len(list(tmp_path.glob("*.arrow"))) > i)  # type: ignore[misc]
+    release.set()
+    spool.close()
+
+
+def test_a_sink_that_is_away_gets_everything_in_order_when_it_is_back(tmp_path: Path) -> None:
+    sink = ListSink()
+    sink.away = True
+    spool = open_spool(tmp_path, sink)
+    for name in "abc":
+        spool.offer(a_batch(name))
+        time.sleep(0.03)
+    wait_until(lambda: sink.calls > 0)
+    sink.away = False
+    wait_until(lambda: sink.ids == ["a", "b", "c"])
+    spool.close()
+
+
+def test_what_a_dead_process_left_is_shipped_at_the_next_start(tmp_path: Path) -> None:
+    away = ListSink()
+    away.away = True
+    spool = open_spool(tmp_path, away)
+    spool.offer(a_batch("a"))
+    spool.close()
+    (tmp_path / "half.part").write_bytes(b"half a fi")
+    sink = ListSink()
+    open_spool(tmp_path, sink).close()
+    assert sink.ids == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_a_batch_the_log_will_never_take_is_set_aside_and_holds_nobody_up(tmp_path: Path) -> None:
+    class Choosy(ListSink):
+        def accept(self, endpoint: str, table: pa.Table) -> None:
+            if "bad" in table.column("prediction_id").to_pylist():
+                raise InvalidInput("no")
+            super().accept(endpoint, table)
+
+    sink = Choosy()
+    spool = open_spool(tmp_path, sink)
+    spool.offer(a_batch("bad"))
+    time.sleep(0.05)
+    spool.offer(a_batch("good"))
+    wait_until(lambda: sink.ids == ["good"])
+    spool.close()
+    [aside] = tmp_path.glob("*.refused")
+    assert pa.ipc.open_file(aside.read_bytes()).read_all().column("prediction_id").to_pylist() == ["bad"]
+
+
+def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "0.arrow").write_bytes(b"no arrow")
+    sink = ListSink()
+    spool = open_spool(tmp_path, sink)
+    spool.offer(a_batch("a"))
+    wait_until(lambda: sink.ids == ["a"])
+    spool.close()
+    assert (tmp_path / "0.refused").read_bytes() == b"no arrow"
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, ListSink())
+    with pytest.raises(Conflict, match="another process"):
+        open_spool(tmp_path, ListSink())
+    spool.close()
+    open_spool(tmp_path, ListSink()).close()
+
+
+def test_a_full_disk_keeps_rows_in_memory_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, full = ListSink(), threading.Event()
+    write = spool_module._write_file
+
+    def failing(path: Path, table: pa.Table) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, table)
+
+    monkeypatch.setattr(spool_module, "_write_file", failing)
+    full.set()
+    spool = open_spool(tmp_path, sink)
+    spool.offer(a_batch("a"))
+    time.sleep(0.1)
+    spool.offer(a_batch("b"))
+    assert spool.dropped_rows == 0
+    full.clear()
+    wait_until(lambda: sink.ids == ["a", "b"])
+    spool.close()
+
+
+def test_files_of_an_absent_sink_are_limited_and_the_rest_counted(tmp_path: Path) -> None:
+    sink = ListSink()
+    sink.away = True
+    spool = open_spool(tmp_path, sink, spooled_bytes=0)
+    spool.offer(a_batch("a"))
+    wait_until(lambda: len(list(tmp_path.glob("*.arrow"))) == 1)
+    spool.offer(a_batch("b"))
+    wait_until(lambda: spool.dropped_rows == 1)
+    spool.close()
+
+
+def test_rows_that_cannot_be_written_do_not_end_the_capture_of_others(tmp_path: Path) -> None:
+    sink = ListSink()
+    spool = open_spool(tmp_path, sink)
+    columns = {"f": np.array(["\ud800"], dtype=object)}  # half of a surrogate pair has no bytes in UTF-8
+    spool.offer(dataclasses.replace(a_batch("bad"), columns=columns))
+    wait_until(lambda: spool.dropped_rows == 1)
+    spool.offer(a_batch("good"))
+    wait_until(lambda: sink.ids == ["good"])
+    spool.close()
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    from batches import ListSink, a_batch
+    from flyball.kernel.logs import configure_logs
+    from flyball.kernel.settings import load_settings
+    from flyball.serving.spool import Spool
+
+    configure_logs(load_settings(), process="test")
+    sink = ListSink()
+    sink.away = True
+    spool = Spool(Path(sys.argv[1]), endpoint="elec2", sink=sink, flush_ms=int(sys.argv[2]))
+    for i in range(1_000_000):
+        spool.offer(a_batch(str(i)))
+        print(i, time.monotonic_ns(), flush=True)
+        time.sleep(0.001)
+"""
+
+
+def test_a_killed_process_loses_at_most_the_last_flush_interval(tmp_path: Path) -> None:
+    flush_ms = 1_000
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(KILLED))
+    child = subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path / "spool"), str(flush_ms)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"PYTHONPATH": str(Path(__file__).parent)},
+        text=True,
+    )
+    assert child.stdout is not None
+    lines = [child.stdout.readline()]
+    while int(lines[-1].split()[1]) - int(lines[0].split()[1]) < 2_300_000_000:
+        lines.append(child.stdout.readline())
+    child.kill()
+    killed_ns = time.monotonic_ns()
+    lines += child.stdout.read().splitlines()
+    child.wait()
+    sink = ListSink()
+    open_spool(tmp_path / "spool", sink).close()
+    taken = [(number, int(at_ns)) for number, at_ns in (line.split() for line in lines if len(line.split()) == 2)]
+    promised = {number for number, at_ns in taken if killed_ns - at_ns > flush_ms * 1_000_000}
+    assert len(promised) > 100
+    assert promised <= set(sink.ids)
+    assert len(sink.ids) == len(set(sink.ids))
