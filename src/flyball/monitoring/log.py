@@ -174,7 +174,7 @@ class PredictionLog:
             if (key.prediction_id, key.answer) not in seen:
                 seen.add((key.prediction_id, key.answer))
                 places.append(place)
-        return (table if len(places) == len(keys) else table.take(places)), [keys[place] for place in places]
+        return table.take(pa.array(places, type=pa.int64())), [keys[place] for place in places]
 
     def _known(self, endpoint: str, keys: Sequence[PredictionKey]) -> set[tuple[str, str]]:
         found = self._predictions.find_keys(endpoint, {key.prediction_id for key in keys})

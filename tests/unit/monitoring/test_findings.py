@@ -1,0 +1,106 @@
+"""What is worth an alert, and the order of its causes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flyball.monitoring.conformance import a_report
+from flyball.monitoring.entities import (
+    AlertKind,
+    DataFault,
+    FaultKind,
+    FeatureDrift,
+    QualityVerdict,
+    WindowReport,
+)
+from flyball.monitoring.findings import causes, new_findings, shown
+
+
+def _drift(feature: str, effect: float, *, drifted: bool = True) -> FeatureDrift:
+    return FeatureDrift(
+        feature=feature,
+        measure="wasserstein",
+        effect=effect,
+        threshold=0.5,
+        value=0.3,
+        p_value=0.001,
+        drifted=drifted,
+    )
+
+
+def _fault(feature: str, share: float) -> DataFault:
+    return DataFault(feature=feature, kind=FaultKind.MISSING, share=share, detail="gone")
+
+
+def _report(
+    start_ms: int = 0,
+    *,
+    faults: tuple[DataFault, ...] = (),
+    drift: tuple[FeatureDrift, ...] = (),
+    dropped: bool = False,
+    version: int = 3,
+) -> WindowReport:
+    report = a_report(start_ms)
+    assert report.quality is not None
+    verdict = QualityVerdict.DROPPED if dropped else QualityVerdict.HELD
+    quality = replace(report.quality, verdict=verdict)
+    return replace(report, faults=faults, drift=drift, quality=quality, unknown={}, version=version)
+
+
+def _kinds(
+    report: WindowReport, *earlier: WindowReport, before: WindowReport | None = None, persist: int = 1
+) -> list[str]:
+    return [finding.kind for finding in new_findings(report, before=before, earlier=earlier, persist=persist)]
+
+
+def test_a_quiet_window_gives_no_reason() -> None:
+    assert _kinds(_report(drift=(_drift("x", 0.2, drifted=False),))) == []
+    assert shown(None) == frozenset()
+
+
+def test_each_finding_is_an_alert_of_its_kind() -> None:
+    loud = _report(faults=(_fault("x", 0.4),), drift=(_drift("y", 0.9),), dropped=True)
+    assert _kinds(loud) == [AlertKind.DATA_FAULT, AlertKind.QUALITY_DROP, AlertKind.COVARIATE_DRIFT]
+
+
+def test_drift_of_a_faulty_feature_is_no_drift_alert() -> None:
+    assert _kinds(_report(faults=(_fault("x", 0.4),), drift=(_drift("x", 9.0),))) == [AlertKind.DATA_FAULT]
+
+
+def test_what_the_replaced_report_showed_is_no_news() -> None:
+    before = _report(drift=(_drift("x", 0.9),))
+    after = _report(drift=(_drift("x", 0.9),), dropped=True)
+    assert _kinds(after, before=before) == [AlertKind.QUALITY_DROP]
+
+
+def test_an_alert_may_need_several_windows_in_a_row() -> None:
+    loud, quiet = (_drift("x", 0.9),), ()
+    assert _kinds(_report(20, drift=loud), persist=2) == []
+    assert _kinds(_report(20, drift=loud), _report(10, drift=quiet), persist=2) == []
+    assert _kinds(_report(20, drift=loud), _report(10, drift=loud), persist=2) == [AlertKind.COVARIATE_DRIFT]
+    assert _kinds(_report(20, drift=loud), _report(10, drift=loud), persist=3) == []
+
+
+def test_windows_of_another_version_do_not_count() -> None:
+    loud = (_drift("x", 0.9),)
+    assert _kinds(_report(20, drift=loud), _report(10, drift=loud, version=2), persist=2) == []
+
+
+def test_faults_are_ranked_before_drift_and_drift_before_concept() -> None:
+    report = _report(
+        faults=(_fault("a", 0.9), _fault("b", 0.2)), drift=(_drift("c", 900.0), _drift("d", 0.6)), dropped=True
+    )
+    ranked = [(cause.feature, cause.kind) for cause in causes(report, AlertKind.QUALITY_DROP)]
+    assert ranked == [("a", "missing"), ("b", "missing"), ("c", "drift"), ("d", "drift"), ("", "concept")]
+    assert [cause.feature for cause in causes(report, AlertKind.DATA_FAULT)] == ["a", "b"]
+    assert [cause.feature for cause in causes(report, AlertKind.COVARIATE_DRIFT)] == ["c", "d"]
+
+
+def test_a_drop_without_drift_is_a_change_of_concept() -> None:
+    (cause,) = causes(_report(dropped=True), AlertKind.QUALITY_DROP)
+    assert (cause.kind, cause.detail) == ("concept", "accuracy 0.7500, baseline 0.9000")
+
+
+def test_a_concept_that_could_not_be_told_from_drift_says_so() -> None:
+    report = replace(_report(dropped=True), unknown={"drift": "no profile"})
+    assert causes(report, AlertKind.QUALITY_DROP)[0].detail.endswith("could not be compared: no profile")
