@@ -1,25 +1,28 @@
 """The database: SQLite or PostgreSQL behind one re-entrant transaction.
 
-On SQLite one connection writes, and concurrent small writes share a COMMIT: who finds others waiting leaves the commit
-to them and waits until it is on disk. A write returns only after its COMMIT did, so an acknowledged write is durable.
+A write returns only after its COMMIT did, so an acknowledged write is durable. On SQLite one connection of a process writes,
+and concurrent small writes share a COMMIT (see `group_commit`).
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool, QueuePool
 
-from flyball.kernel.errors import FlyballError, InvalidInput, MissingExtra, StoreFull, Unavailable, Unsupported
+from flyball.kernel.errors import FlyballError, InvalidInput, MissingExtra, Unavailable, Unsupported
+from flyball.kernel.faults import fault_of
 from flyball.kernel.filesystem import refuse_network_filesystem
+from flyball.kernel.group_commit import GroupCommit
 
 metadata = MetaData(
     naming_convention={
@@ -34,13 +37,7 @@ metadata = MetaData(
 
 # Another process (the worker, a model server) may hold the write lock for a whole group; a minute is far beyond that.
 BUSY_TIMEOUT_MS = 60_000
-# A group is closed after this many members or this long, so that nobody's fsync waits behind an endless queue.
-GROUP_MEMBERS = 64
-GROUP_SECONDS = 0.005
-# If the member that was to commit dies before it can (an interrupt), the next waiter does it after this long.
-GROUP_PATIENCE_SECONDS = 0.05
 READERS = 8
-POSTGRES_DISK_FULL = "53100"
 
 
 class Database:
@@ -65,26 +62,38 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Open a write transaction, or join the one this thread is in.
 
-        All of it is committed when the outermost block ends, or nothing is.
+        All of it is committed when the outermost block ends, or nothing is. That holds as well when an inner block failed
+        and its error was caught on the way: the outermost block then raises.
 
         Raises:
             StoreFull: the disk is full; nothing of this transaction was kept.
             Unavailable: the database was locked too long, or is out of reach.
         """
         current: Connection | None = getattr(self._local, "connection", None)
-        if current is not None:
-            yield current
+        if current is None:
+            with translate_faults(), self._writer.write() as connection:
+                yield from self._outermost(connection)
             return
-        with translate_faults(), self._writer.write() as connection:
-            self._local.connection = connection
-            try:
-                yield connection
-            finally:
-                self._local.connection = None
+        try:
+            yield current
+        except BaseException as error:
+            self._local.failed = error
+            raise
+
+    def _outermost(self, connection: Connection) -> Iterator[Connection]:
+        self._local.connection, self._local.failed = connection, None
+        try:
+            yield connection
+            if self._local.failed is not None:
+                raise FlyballError(
+                    f"a part of this change failed, so nothing of it was kept: {self._local.failed}"
+                ) from self._local.failed
+        finally:
+            self._local.connection = self._local.failed = None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a read-only snapshot; inside a transaction, see what it has written."""
+        """Open a connection to read what is committed; inside a transaction, see what it has written as well."""
         current: Connection | None = getattr(self._local, "connection", None)
         if current is not None:
             yield current
@@ -129,22 +138,13 @@ def translate_faults() -> Iterator[None]:
     """Turn the driver's faults into ours; every other error passes through."""
     try:
         yield
-    except DBAPIError as error:
-        fault = _fault(error)
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = fault_of(error)
         if fault is None:
             raise
         raise fault from error
-
-
-def _fault(error: DBAPIError) -> FlyballError | None:
-    text = str(error.orig).lower()
-    if "disk is full" in text or "disk i/o error" in text or getattr(error.orig, "sqlstate", "") == POSTGRES_DISK_FULL:
-        return StoreFull("the database's disk is full; nothing of this change was kept: free space and repeat it")
-    if "locked" in text:
-        return Unavailable("the database is locked by another process; repeat the call")
-    if isinstance(error, OperationalError) and error.connection_invalidated:
-        return Unavailable("the database is out of reach; repeat the call")
-    return None
+    except PoolTimeout as error:
+        raise Unavailable("all connections to the database are in use; repeat the call") from error
 
 
 def _open_sqlite(database: str | None) -> Database:
@@ -174,113 +174,38 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.close()
 
 
-class _Group:
-    """The writes that share one COMMIT."""
-
-    def __init__(self) -> None:
-        self.members = 0
-        self.opened = time.monotonic()
-        self.ended = threading.Event()
-        self.error: BaseException | None = None
-
-    @property
-    def full(self) -> bool:
-        return self.members >= GROUP_MEMBERS or time.monotonic() - self.opened > GROUP_SECONDS
-
-
 class _SqliteWriter:
-    """One connection, one member at a time, one COMMIT for all who queued up meanwhile."""
+    """One connection that all writers of this process share in turns."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._opened: Connection | None = None
-        self._turn = threading.Lock()
-        self._waiting = 0
-        self._count = threading.Lock()
-        self._group: _Group | None = None
+        self._driver: sqlite3.Connection | None = None
+        self._group_commit = GroupCommit(self._connect, self._discard)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        self._queue(1)
-        try:
-            self._turn.acquire()
-        finally:
-            self._queue(-1)
-        try:
-            group = self._join()
-            try:
-                with self._member(group) as connection:
-                    yield connection
-            finally:
-                if self._group is group and (not self._waiting or group.full):
-                    self._commit(group)
-        finally:
-            self._turn.release()
-        self._await(group)
+        with self._group_commit.member():
+            assert self._opened is not None
+            yield self._opened
 
     def close(self) -> None:
-        with self._turn:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+        self._group_commit.close()
 
-    def _queue(self, change: int) -> None:
-        with self._count:
-            self._waiting += change
-
-    @property
-    def _connection(self) -> Connection:
-        if self._opened is None:
+    def _connect(self) -> sqlite3.Connection:
+        if self._opened is None or self._driver is None:
             self._opened = self._engine.connect()
-        return self._opened
+            self._driver = cast("sqlite3.Connection", self._opened.connection.dbapi_connection)
+        return self._driver
 
-    def _join(self) -> _Group:
-        if self._group is None:
-            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
-            self._group = _Group()
-        self._group.members += 1
-        return self._group
-
-    @contextmanager
-    def _member(self, group: _Group) -> Iterator[Connection]:
-        connection = self._connection
-        connection.exec_driver_sql("SAVEPOINT member")
-        try:
-            yield connection
-            connection.exec_driver_sql("RELEASE member")
-        except BaseException as error:
-            if self._in_transaction():
-                connection.exec_driver_sql("ROLLBACK TO member")
-                connection.exec_driver_sql("RELEASE member")
-            else:  # SQLite itself rolled everything back, the other members' work included: full disk, I/O error
-                self._end(group, error)
-            raise
-
-    def _in_transaction(self) -> bool:
-        return bool(self._connection.connection.dbapi_connection.in_transaction)  # type: ignore[union-attr]
-
-    def _commit(self, group: _Group) -> None:
-        try:
-            self._connection.exec_driver_sql("COMMIT")
-        except DBAPIError as error:
-            if self._in_transaction():
-                self._connection.exec_driver_sql("ROLLBACK")
-            self._end(group, error)
-        else:
-            self._end(group, None)
-
-    def _end(self, group: _Group, error: BaseException | None) -> None:
-        self._group = None
-        group.error = error
-        group.ended.set()
-
-    def _await(self, group: _Group) -> None:
-        while not group.ended.wait(GROUP_PATIENCE_SECONDS):
-            with self._turn:
-                if self._group is group:
-                    self._commit(group)
-        if group.error is not None:
-            raise group.error
+    def _discard(self) -> None:
+        # Closed at the driver: an interrupt may have left the connection in a state in which SQLAlchemy refuses to close it.
+        opened, driver, self._opened, self._driver = self._opened, self._driver, None, None
+        if driver is not None:
+            driver.close()
+        if opened is not None:
+            opened.invalidate()
+            opened.close()
 
 
 def _open_postgres(url: str) -> Database:

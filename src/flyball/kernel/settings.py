@@ -6,12 +6,12 @@ A key that nobody knows is an error in both places.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from flyball.kernel.errors import InvalidInput, UnknownKey
 
@@ -19,15 +19,17 @@ PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("console", "json")}
+_MAX_PORT = 65_535
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every setting, with its default. The text beside each field is its documentation."""
 
     home: Path = Path("~/.flyball")
     """Folder of the database, the artifacts, the spools and the owner token."""
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     """SQLAlchemy URL (`sqlite:///...` or `postgresql+psycopg://...`); empty means `<home>/flyball.db`."""
     artifacts_url: str = ""
     """Where artifact bytes live (`file:///...` or `s3://bucket/prefix`); empty means `<home>/artifacts`."""
@@ -35,9 +37,9 @@ class Settings:
     """URL of an S3-compatible server other than AWS."""
     s3_region: str = "us-east-1"
     """Region of the bucket."""
-    s3_access_key_id: str = ""
+    s3_access_key_id: str = field(default="", repr=False)
     """Access key of the bucket; empty means the environment's AWS credentials."""
-    s3_secret_access_key: str = ""
+    s3_secret_access_key: str = field(default="", repr=False)
     """Secret key of the bucket."""
     host: str = "127.0.0.1"
     """Address the server binds."""
@@ -47,7 +49,7 @@ class Settings:
     """URL where the command line, the worker and training steps reach the server; empty means `http://<host>:<port>`."""
     allowed_hosts: str = ""
     """Comma-separated host names accepted in the Host header besides the loopback names."""
-    token: str = ""
+    token: str = field(default="", repr=False)
     """Access token for the command line and the SDK; empty means the owner token in `<home>/owner.token`."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
@@ -87,6 +89,8 @@ class Settings:
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
+# What a log or an error message must not show: the fields that the settings' own repr leaves out.
+_SECRET = frozenset(setting.name for setting in fields(Settings) if not setting.repr)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -94,11 +98,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises:
         UnknownKey: a `FLYBALL_` variable or a key of the file that no setting has.
-        InvalidInput: a value of the wrong type, with the place it came from.
+        InvalidInput: a value of the wrong type or out of range, with the place it came from.
     """
     environ = os.environ if environ is None else environ
     given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
-    home = Path(given.get("home", str(Settings.__dataclass_fields__["home"].default))).expanduser().absolute()
+    home = _home(given)
     values: dict[str, object] = {}
     for key, value in _read_file(home / FILE_NAME).items():
         values[key] = _parse(key, value, source=str(home / FILE_NAME))
@@ -108,13 +112,25 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]
 
 
+def _home(given: Mapping[str, str]) -> Path:
+    text = given.get("home", "~/.flyball")
+    if not text.strip():
+        raise InvalidInput(f"environment variable {PREFIX}HOME is empty; give it a folder, or unset it", field="home")
+    return Path(text).expanduser().absolute()
+
+
 def _read_file(path: Path) -> dict[str, object]:
-    if not path.exists():
-        return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is no TOML: {error}", field=str(path)) from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", field=str(path)) from error
+    if "home" in values:
+        raise InvalidInput(f"{path} cannot say where it lies itself; set {PREFIX}HOME instead of 'home'", field="home")
+    return values
 
 
 def _parse(key: str, value: object, *, source: str) -> object:
@@ -122,10 +138,22 @@ def _parse(key: str, value: object, *, source: str) -> object:
         raise UnknownKey.among(key, _TYPES, where=source)
     wanted = _TYPES[key]
     try:
-        return _convert(value, wanted)
+        parsed = _convert(value, wanted)
     except ValueError as error:
         expected = {bool: "true or false", int: "a whole number", str: "text", Path: "a path"}[wanted]
-        raise InvalidInput(f"{source}: '{value}' is not {expected}", field=key) from error
+        shown = "this" if key in _SECRET else f"'{value}'"
+        raise InvalidInput(f"{source}: {shown} is not {expected}", field=key) from error
+    _check_range(key, parsed, source=source)
+    return parsed
+
+
+def _check_range(key: str, value: object, *, source: str) -> None:
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise InvalidInput(f"{source}: '{value}' is none of {', '.join(_CHOICES[key])}", field=key)
+    if key == "port" and not 0 <= cast("int", value) <= _MAX_PORT:
+        raise InvalidInput(f"{source}: {value} is no port; use 0 to {_MAX_PORT}", field=key)
+    if _TYPES[key] is int and key != "port" and cast("int", value) < 1:
+        raise InvalidInput(f"{source}: {value} is too small; use 1 or more", field=key)
 
 
 def _convert(value: object, wanted: type) -> object:
