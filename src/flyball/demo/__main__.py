@@ -141,24 +141,22 @@ def _tell(console: Console, numbers: Numbers, records: Records, folder: Path, li
     moments = timeline(records)
     console.rule("What happened, and why")
     for one in moments:
-        console.print(
-            f"{one.day if one.time_ms else 'start':<11} [bold]{one.what}[/]  {one.why}", highlight=False, soft_wrap=True
-        )
+        day = one.day if one.time_ms else "start"
+        console.print(f"{day:<11} [bold]{one.what}[/]  {one.why}", highlight=False, soft_wrap=True)
     console.rule("Prequential accuracy after the join")
+    did = (
+        f"{numbers.retrainings} trainings, {numbers.promotions} promoted, {numbers.refused_by_gate} refused by the gate"
+    )
     console.print(f"never retrained         {numbers.accuracy_none:.4f}")
-    console.print(
-        f"with Flyball            {numbers.accuracy_flyball:.4f}   {numbers.retrainings} trainings, {numbers.promotions} promoted, {numbers.refused_by_gate} refused by the gate"
-    )
-    console.print(
-        f"retrained every window  {numbers.accuracy_every_window:.4f}   Flyball recovers {numbers.recovered_share:.0%} of the difference"
-    )
+    console.print(f"with Flyball            {numbers.accuracy_flyball:.4f}   {did}")
+    share = f"Flyball recovers {numbers.recovered_share:.0%} of the difference"
+    console.print(f"retrained every window  {numbers.accuracy_every_window:.4f}   {share}")
     console.rule("flyball why, of the first alert")
     console.print(records.why, highlight=False, markup=False, soft_wrap=True)
     console.rule("flyball audit verify")
     verified = records.verified
-    console.print(
-        f"intact: {verified.count} events, head {verified.head}" if verified.intact else f"BROKEN: {verified.reason}"
-    )
+    intact = f"intact: {verified.count} events, head {verified.head}"
+    console.print(intact if verified.intact else f"BROKEN at entry {verified.first_bad}: {verified.reason}")
     report = folder / "report.html"
     write_report(report, numbers=numbers, lines=lines, records=records, moments=moments)
     console.print(f"report: {report.absolute()}   ({numbers.seconds:.0f} s)")

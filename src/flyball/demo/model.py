@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 # Prices are skewed over three orders of magnitude; below this they are noise.
 LOWEST_PRICE = 1e-3
 PRICES = ["nswprice", "vicprice"]
-# A knot every four hours follows the two peaks of a day.
-KNOTS = 7
+# A day has two peaks; three harmonics follow them.
+HARMONICS = (1, 2, 3)
 
 
 def make_model() -> Pipeline:
@@ -30,7 +30,15 @@ def make_model() -> Pipeline:
         [
             ("prices", make_pipeline(*logs), PRICES),
             ("spread", make_pipeline(*logs, FunctionTransformer(np.diff, kw_args={"axis": 1})), PRICES),
-            ("time of day", SplineTransformer(n_knots=KNOTS, degree=3, extrapolation="periodic"), ["period"]),
+            *[
+                (
+                    f"{name} {turns}",
+                    make_pipeline(MinMaxScaler((0, turns * 2 * np.pi)), FunctionTransformer(wave)),
+                    ["period"],
+                )
+                for turns in HARMONICS
+                for name, wave in (("sine", np.sin), ("cosine", np.cos))
+            ],
             ("rest", "passthrough", ["nswdemand", "vicdemand", "transfer"]),
         ]
     )

@@ -78,8 +78,10 @@ def _plot(lines: Lines, records: Records) -> str:
         parts.append(
             f'<path d="M{x(week):.1f},{HEIGHT - BOTTOM}l-5,8h10z" fill="#1f5fbf"><title>{escape(title)}</title></path>'
         )
-    for week in range(0, weeks, 13):
-        parts.append(f'<text x="{x(week):.1f}" y="{HEIGHT - 4}">{_day(time_of(JOINED_ROW + week * WEEK))}</text>')
+    parts += [
+        f'<text x="{x(week):.1f}" y="{HEIGHT - 4}">{_day(time_of(JOINED_ROW + week * WEEK))}</text>'
+        for week in range(0, weeks, 13)
+    ]
     legend = "".join(f'<tspan x="{LEFT + 12}" dy="16" fill="{COLOURS[name]}">{NAMES[name]}</tspan>' for name in weekly)
     parts.append(f'<text y="{HEIGHT - BOTTOM - 66}">{legend}<tspan x="{LEFT + 12}" dy="16">▲ promoted</tspan></text>')
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Weekly accuracy of the three lines">{"".join(parts)}</svg>'
