@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs
+from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, unsupported
 from flyball.server.routing import Route
 
 _API = "/api/"
@@ -31,5 +31,6 @@ ROUTES: tuple[Route, ...] = _doubled(
         *models.ROUTES,
         *artifacts.ROUTES,
         *registry.ROUTES,
+        *unsupported.ROUTES,
     )
 )
