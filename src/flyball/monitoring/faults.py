@@ -83,7 +83,7 @@ def _stuck_category(reference: ColumnProfile, categories: Categories, rules: Dat
 def _misplaced(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
     """Find values far outside the reference, and values that fit it only after a change of unit."""
     low, high = _range(reference)
-    reach = high - low
+    reach = rules.out_of_range_reach * (high - low)
     outside = numbers.values[(numbers.values < low - reach) | (numbers.values > high + reach)]
     quantiles = np.asarray(reference.quantiles, dtype=np.float64)
     share = len(outside) / numbers.rows

@@ -71,12 +71,13 @@ class DataRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When data counts as faulty. Shares are in 0..1 of the window's rows.
 
     `missing_jump`: surely more missing values than in the reference, by this share. `out_of_range_share`: values further
-    outside the reference than its whole range. `constant_min_distinct`: a feature that stands still is stuck only when
+    outside the reference than `out_of_range_reach` times its whole range. `constant_min_distinct`: a feature that stands still is stuck only when
     the reference had at least this many different values; a flag may well stay the same for a whole window.
     """
 
     missing_jump: float = 0.05
     out_of_range_share: float = 0.05
+    out_of_range_reach: float = 1.0
     constant_min_distinct: int = 10
 
 
@@ -206,6 +207,7 @@ def _check_drift(rules: DriftRules) -> None:
 def _check_data(rules: DataRules) -> None:
     _require(0 < rules.missing_jump <= 1, "data.missing_jump", "must be above 0 and at most 1")
     _require(0 < rules.out_of_range_share <= 1, "data.out_of_range_share", "must be above 0 and at most 1")
+    _require(rules.out_of_range_reach > 0, "data.out_of_range_reach", "must be above 0")
     _require(rules.constant_min_distinct > 1, "data.constant_min_distinct", "must be at least 2")
 
 
