@@ -71,8 +71,9 @@ class DataRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """When data counts as faulty. Shares are in 0..1 of the window's rows.
 
     `missing_jump`: surely more missing values than in the reference, by this share. `out_of_range_share`: values further
-    outside the reference than `out_of_range_reach` times its whole range. `constant_min_distinct`: a feature that stands still is stuck only when
-    the reference had at least this many different values; a flag may well stay the same for a whole window.
+    outside the reference than `out_of_range_reach` times its whole range. `constant_min_distinct`: a feature that stands
+    still is stuck only when the reference had at least this many different values; a flag may well stay the same for a
+    whole window.
     """
 
     missing_jump: float = 0.05

@@ -109,11 +109,6 @@ class Monitors:
         stream = self._log.find_stream(monitor.endpoint)
         return stream is not None and self._stores.monitors.cursor(name) < stream.arrivals
 
-    def has_work(self, name: str) -> bool:
-        """Tell whether traffic or labels have come that the monitor has not looked at; cheap enough to ask often."""
-        stream = self._log.find_stream(self.get(name).endpoint)
-        return stream is not None and stream.arrivals > self._stores.monitors.cursor(name)
-
     def progress(self, name: str) -> Progress:
         """Return how far a monitor has looked."""
         monitor = self.get(name)
