@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections import Counter
@@ -40,22 +41,29 @@ def check_key(key: str, *, field: str) -> str:
     """
     if not key:
         raise InvalidInput(f"Missing value for required parameter '{field}'. A key name must be provided.", field=field)
+    fault = _key_fault(key)
+    if fault:
+        raise InvalidInput(f"Invalid value \"{key}\" for parameter '{field}' supplied: {fault}", field=field)
+    return key
+
+
+# A training loop logs the same few keys a million times.
+@functools.lru_cache(maxsize=4_096)
+def _key_fault(key: str) -> str:
     if len(key) > MAX_KEY_LENGTH:
-        raise _too_long(field, len(key), MAX_KEY_LENGTH)
+        return f"it exceeds the maximum length of {MAX_KEY_LENGTH} characters"
     if not _KEY.fullmatch(key):
-        raise InvalidInput(
-            f"Invalid value \"{key}\" for parameter '{field}' supplied: Names may only contain alphanumerics, "
-            "underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).",
-            field=field,
+        return (
+            "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and "
+            "slashes (/)."
         )
     normal = posixpath.normpath(key)
     if normal != key or normal == "." or normal.startswith(("..", "/")):
-        raise InvalidInput(
-            f"Invalid value \"{key}\" for parameter '{field}' supplied: Names may be treated as files in certain "
-            f"cases, and must not resolve to other names when treated as such. This name would resolve to '{normal}'",
-            field=field,
+        return (
+            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
+            f"This name would resolve to '{normal}'"
         )
-    return key
+    return ""
 
 
 def check_text(text: str, *, field: str, limit: int) -> str:
@@ -90,7 +98,8 @@ def check_metric(metric: Metric, *, field: str) -> Metric:
             field=f"{field}timestamp",
         )
     for name in ("model_id", "dataset_name", "dataset_digest"):
-        check_text(getattr(metric, name) or "", field=f"{field}{name}", limit=MAX_DATASET_NAME_LENGTH)
+        if text := getattr(metric, name):
+            check_text(text, field=f"{field}{name}", limit=MAX_DATASET_NAME_LENGTH)
     return metric
 
 

@@ -12,8 +12,21 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from flyball.kernel.db import Database
 from flyball.tracking.entities import Metric
 from flyball.tracking.sql.run_loading import number
-from flyball.tracking.sql.statements import chunks, insert_missing
+from flyball.tracking.sql.statements import chunks
 from flyball.tracking.tables import metric_points, metric_series
+
+_SERIES = select(metric_series).where(
+    metric_series.c.run_id == bindparam("run"), metric_series.c.key.in_(bindparam("keys", expanding=True))
+)
+_UPDATE_SERIES = update(metric_series).where(metric_series.c.series_id == bindparam("at"))
+_INSERT_SERIES = insert(metric_series).returning(metric_series.c.key, metric_series.c.series_id)
+# Sent through the driver, which takes a batch several times faster than the statements above it: this is where a million
+# points pass.
+_INSERT_POINTS = (
+    "INSERT INTO metric_points (series_id, timestamp_ms, step, value, is_nan) "
+    "VALUES ({mark}, {mark}, {mark}, {mark}, {mark}) ON CONFLICT DO NOTHING"
+)
+_MARKS = {"sqlite": "?", "postgresql": "%s"}
 
 
 @dataclass(slots=True)
@@ -62,7 +75,8 @@ class SqlMetricStore:
             _update_series(connection, [(numbers[key], item) for key, item in series.items() if key in numbers])
             new = {key: item for key, item in series.items() if key not in numbers}
             numbers |= _insert_series(connection, run_id, new)
-            insert_missing(connection, metric_points, [_point(numbers[metric.key], metric) for metric in metrics])
+            points = [_point(numbers[metric.key], metric) for metric in metrics]
+            connection.exec_driver_sql(_INSERT_POINTS.format(mark=_MARKS[self._database.dialect]), points)
 
     def history(self, run_id: str, key: str, *, offset: int, limit: int | None) -> list[Metric]:
         mine = and_(metric_series.c.run_id == run_id, metric_series.c.key == key)
@@ -82,22 +96,21 @@ class SqlMetricStore:
 def _find_series(connection: Connection, run_id: str, keys: Sequence[str]) -> list[Row[Any]]:
     found: list[Row[Any]] = []
     for piece in chunks(keys):
-        mine = and_(metric_series.c.run_id == run_id, metric_series.c.key.in_(piece))
-        found += connection.execute(select(metric_series).where(mine)).all()
+        found += connection.execute(_SERIES, {"run": run_id, "keys": piece}).all()
     return found
 
 
 def _update_series(connection: Connection, series: Sequence[tuple[int, _Series]]) -> None:
     rows = [{"at": series_id, **item.row()} for series_id, item in series if item.changed]
     if rows:
-        connection.execute(update(metric_series).where(metric_series.c.series_id == bindparam("at")), rows)
+        connection.execute(_UPDATE_SERIES, rows)
 
 
 def _insert_series(connection: Connection, run_id: str, series: Mapping[str, _Series]) -> dict[str, int]:
     if not series:
         return {}
     rows = [{"run_id": run_id, "key": key, **item.row()} for key, item in series.items()]
-    made = connection.execute(insert(metric_series).returning(metric_series.c.key, metric_series.c.series_id), rows)
+    made = connection.execute(_INSERT_SERIES, rows)
     return {row.key: row.series_id for row in made}
 
 
@@ -106,8 +119,9 @@ def _read(row: Row[Any]) -> _Series:
     return _Series(latest=latest, minimum=row.minimum, maximum=row.maximum, changed=False)
 
 
-def _point(series_id: int, metric: Metric) -> dict[str, object]:
-    return {"series_id": series_id, "timestamp_ms": metric.timestamp_ms, "step": metric.step, **_value(metric)}
+def _point(series_id: int, metric: Metric) -> tuple[int, int, int, float, bool]:
+    is_nan = math.isnan(metric.value)
+    return series_id, metric.timestamp_ms, metric.step, 0.0 if is_nan else metric.value, is_nan
 
 
 def _value(metric: Metric) -> dict[str, object]:

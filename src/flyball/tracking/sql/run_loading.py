@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import BindParameter, Connection, Row, Select, Table, bindparam, select
 
 from flyball.tracking.entities import (
     DatasetInput,
@@ -29,6 +29,34 @@ from flyball.tracking.tables import logged_datasets, metric_series, run_datasets
 
 INPUT = "input"
 OUTPUT = "output"
+
+
+# `runs/get` is the most frequent call of all; building these statements anew would take most of its time.
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+
+
+def _texts_of(table: Table) -> Select[tuple[str, str, str]]:
+    wanted = select(table.c.run_id, table.c.key, table.c.value).where(table.c.run_id.in_(_IDS))
+    return wanted.order_by(table.c.run_id, table.c.key)
+
+
+_RUNS = select(runs).where(runs.c.run_id.in_(_IDS))
+_PARAMS = _texts_of(run_params)
+_TAGS = _texts_of(run_tags)
+_METRICS = (
+    select(metric_series).where(metric_series.c.run_id.in_(_IDS)).order_by(metric_series.c.run_id, metric_series.c.key)
+)
+_DATASETS = (
+    select(logged_datasets, run_datasets.c.run_id, run_datasets.c.tags)
+    .join(run_datasets, run_datasets.c.dataset_id == logged_datasets.c.dataset_id)
+    .where(run_datasets.c.run_id.in_(_IDS))
+    .order_by(run_datasets.c.run_id, run_datasets.c.dataset_id)
+)
+_MODELS = (
+    select(run_models)
+    .where(run_models.c.run_id.in_(_IDS))
+    .order_by(run_models.c.run_id, run_models.c.step, run_models.c.model_id)
+)
 
 
 def load_runs(connection: Connection, run_ids: Sequence[str]) -> list[Run]:
@@ -60,8 +88,8 @@ def number(row: Row[Any]) -> float:
 
 
 def _load(connection: Connection, ids: Sequence[str]) -> dict[str, Run]:
-    params = _texts(connection, run_params, ids)
-    tags = _texts(connection, run_tags, ids)
+    params = _texts(connection, _PARAMS, ids)
+    tags = _texts(connection, _TAGS, ids)
     metrics = _metrics(connection, ids)
     datasets = _datasets(connection, ids)
     inputs, outputs = _models(connection, ids)
@@ -75,23 +103,22 @@ def _load(connection: Connection, ids: Sequence[str]) -> dict[str, Run]:
             model_inputs=tuple(inputs.get(row.run_id, ())),
             model_outputs=tuple(outputs.get(row.run_id, ())),
         )
-        for row in connection.execute(select(runs).where(runs.c.run_id.in_(ids)))
+        for row in connection.execute(_RUNS, {"ids": ids})
     }
 
 
-def _texts(connection: Connection, table: Table, ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
+def _texts(
+    connection: Connection, query: Select[tuple[str, str, str]], ids: Sequence[str]
+) -> Mapping[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    columns = table.c.run_id, table.c.key, table.c.value
-    query = select(*columns).where(table.c.run_id.in_(ids)).order_by(table.c.run_id, table.c.key)
-    for run_id, key, value in connection.execute(query):
-        found[run_id][key] = value
+    for row in connection.execute(query, {"ids": ids}):
+        found[row.run_id][row.key] = row.value
     return found
 
 
 def _metrics(connection: Connection, ids: Sequence[str]) -> Mapping[str, dict[str, MetricSummary]]:
     found: defaultdict[str, dict[str, MetricSummary]] = defaultdict(dict)
-    query = select(metric_series).where(metric_series.c.run_id.in_(ids))
-    for row in connection.execute(query.order_by(metric_series.c.run_id, metric_series.c.key)):
+    for row in connection.execute(_METRICS, {"ids": ids}):
         latest = Metric(key=row.key, value=number(row), timestamp_ms=row.timestamp_ms, step=row.step)
         found[row.run_id][row.key] = MetricSummary(latest=latest, minimum=row.minimum, maximum=row.maximum)
     return found
@@ -99,13 +126,7 @@ def _metrics(connection: Connection, ids: Sequence[str]) -> Mapping[str, dict[st
 
 def _datasets(connection: Connection, ids: Sequence[str]) -> Mapping[str, list[DatasetInput]]:
     found: defaultdict[str, list[DatasetInput]] = defaultdict(list)
-    query = (
-        select(logged_datasets, run_datasets.c.run_id, run_datasets.c.tags)
-        .join(run_datasets, run_datasets.c.dataset_id == logged_datasets.c.dataset_id)
-        .where(run_datasets.c.run_id.in_(ids))
-        .order_by(run_datasets.c.run_id, run_datasets.c.dataset_id)
-    )
-    for row in connection.execute(query):
+    for row in connection.execute(_DATASETS, {"ids": ids}):
         dataset = LoggedDataset(
             name=row.name,
             digest=row.digest,
@@ -123,8 +144,7 @@ def _models(
 ) -> tuple[Mapping[str, list[ModelId]], Mapping[str, list[ModelOutput]]]:
     inputs: defaultdict[str, list[ModelId]] = defaultdict(list)
     outputs: defaultdict[str, list[ModelOutput]] = defaultdict(list)
-    query = select(run_models).where(run_models.c.run_id.in_(ids))
-    for row in connection.execute(query.order_by(run_models.c.run_id, run_models.c.step, run_models.c.model_id)):
+    for row in connection.execute(_MODELS, {"ids": ids}):
         if row.direction == INPUT:
             inputs[row.run_id].append(ModelId(row.model_id))
         else:

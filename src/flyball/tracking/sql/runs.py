@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
 from flyball.kernel.db import Database
 from flyball.tracking.entities import Lifecycle, Run, RunId, RunInfo, View
@@ -12,6 +12,10 @@ from flyball.tracking.search import Clause, Ordering
 from flyball.tracking.sql.run_loading import load_runs, run_info
 from flyball.tracking.sql.run_search import RunSearch
 from flyball.tracking.tables import runs
+
+# Every write to a run begins with one of these, so they are built once.
+_ONE = select(runs).where(runs.c.run_id == bindparam("wanted"))
+_LOCKED = _ONE.with_for_update()
 
 
 class SqlRunStore:
@@ -35,12 +39,12 @@ class SqlRunStore:
 
     def find(self, run_id: str) -> RunInfo | None:
         with self._database.read() as connection:
-            row = connection.execute(select(runs).where(runs.c.run_id == run_id)).first()
+            row = connection.execute(_ONE, {"wanted": run_id}).first()
         return run_info(row) if row else None
 
     def lock(self, run_id: str) -> RunInfo | None:
         with self._database.transaction() as connection:
-            row = connection.execute(select(runs).where(runs.c.run_id == run_id).with_for_update()).first()
+            row = connection.execute(_LOCKED, {"wanted": run_id}).first()
         return run_info(row) if row else None
 
     def update(self, info: RunInfo) -> None:
