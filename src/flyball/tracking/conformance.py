@@ -189,6 +189,32 @@ class TrackingStoresConformance:
             found = stores.runs.search([home], (), view=View.ALL, order=order, offset=0, limit=9)
             assert [ids[run_id] for run_id in found] == expected
 
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("params.p LIKE 'a%'", ["a*b", "a[b", "a\\b", "ab"]),
+            ("params.p LIKE 'a_b'", ["a*b", "a[b", "a\\b"]),
+            ("params.p LIKE 'a*b'", ["a*b"]),
+            ("params.p LIKE 'a[b'", ["a[b"]),
+            ("params.p LIKE 'a\\b'", ["a\\b"]),
+            ("params.p ILIKE 'AB'", ["AB", "ab"]),
+            ("params.p = 'AB' AND params.q IS NULL", ["AB"]),
+            ("params.p != 'AB' AND params.p ILIKE 'ab'", ["ab"]),
+            ("params.p IS NOT NULL", ["AB", "a*b", "a[b", "a\\b", "ab"]),
+        ],
+    )
+    def test_text_is_compared_and_sorted_alike_by_every_store(
+        self, stores: TrackingStores, home: ExperimentId, text: str, expected: list[str]
+    ) -> None:
+        for value in ("ab", "a*b", "a[b", "a\\b", "AB"):
+            info = run(home)
+            stores.runs.insert(info)
+            stores.data.add_params(info.run_id, {"p": value})
+        found = stores.runs.search(
+            [home], parse_filter(text, RUNS), view=View.ALL, order=parse_order(["params.p"], RUNS), offset=0, limit=9
+        )
+        assert [loaded.params["p"] for loaded in stores.runs.load(found)] == expected
+
     def test_one_dataset_of_an_experiment_is_kept_once_and_linked_to_each_run(
         self, stores: TrackingStores, home: ExperimentId
     ) -> None:

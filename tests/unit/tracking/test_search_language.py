@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyball.kernel.errors import InvalidInput
 from flyball.tracking.search import (
@@ -40,6 +44,18 @@ from flyball.tracking.search import (
 def test_a_comparison_is_read(text: str, expected: tuple[Field, str, Operator, object]) -> None:
     field, key, operator, value = expected
     assert parse_filter(text, RUNS) == (Clause(field=field, key=key, operator=operator, value=value),)  # type: ignore[arg-type]
+
+
+WORDS = st.sampled_from(
+    ["metrics.a", "params.`b c`", "tags.x", "start_time", "run_id", ">", "=", "!=", "LIKE", "IN", "NOT", "IS", "NULL", "AND", "OR",
+     "(", ")", ",", "'x'", '"y"', "1", "-2e3", "1e999", "9" * 30, ".", "%"]
+)  # fmt: skip
+
+
+@given(st.one_of(st.text(), st.lists(WORDS, max_size=12).map(" ".join)))
+def test_any_text_is_read_or_refused_and_never_anything_else(text: str) -> None:
+    with contextlib.suppress(InvalidInput):
+        assert bool(parse_filter(text, RUNS)) == bool(text.strip())
 
 
 def test_comparisons_are_joined_by_and() -> None:
