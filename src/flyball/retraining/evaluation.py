@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
 
 from flyball.datasets import Datasets, DatasetVersion
 from flyball.kernel.canonical import JsonValue
+from flyball.kernel.errors import InvalidInput
 from flyball.measures.intervals import block_bootstrap
+from flyball.monitoring.quality import Baseline
 from flyball.registry.gates.evidence import BlockScore, PairedEvaluation
 from flyball.retraining.freeze import day_blocks
 from flyball.retraining.loops import Loop
@@ -29,9 +31,16 @@ def evaluate(
     datasets: Datasets,
     scorer: Scorer,
 ) -> tuple[PairedEvaluation, ...]:
-    """Return one paired evaluation a frozen set; without a champion its hits are 0 and no gate compares them."""
-    tables = {role: datasets.table(dataset.name, dataset.version) for role, dataset in sets.items()}
-    rows = pa.concat_tables(tables.values())
+    """Return one paired evaluation a frozen set; without a champion its hits are 0 and no gate compares them.
+
+    Raises:
+        InvalidInput: a set lacks the label or the time, or the sets have different columns.
+    """
+    tables = {
+        role: _require_columns(loop, dataset, datasets.table(dataset.name, dataset.version))
+        for role, dataset in sets.items()
+    }
+    rows = _stack(tables)
     with ThreadPoolExecutor(2) as pool:  # each model answers in a process of its own, so both may work at once
         scored = pool.submit(_hits_of, loop, challenger, rows, scorer=scorer)
         champion_hits = np.zeros(rows.num_rows, dtype=np.int64)
@@ -59,9 +68,28 @@ def _role(name: str) -> Literal["holdout", "recent"]:
     return "holdout" if name == "holdout" else "recent"
 
 
+def _require_columns(loop: Loop, dataset: DatasetVersion, table: pa.Table) -> pa.Table:
+    for field, name in (("label_column", loop.label_column), ("time_column", loop.time_column)):
+        if name not in table.column_names:
+            raise InvalidInput(f"dataset {dataset.name}/{dataset.version} lacks the column '{name}'", field=field)
+    return table
+
+
+def _stack(tables: Mapping[str, pa.Table]) -> pa.Table:
+    try:
+        return pa.concat_tables(tables.values())
+    except pa.ArrowInvalid as error:
+        raise InvalidInput(f"the sets {', '.join(tables)} have different columns: {error}", field="dataset") from error
+
+
 def _hits_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> np.ndarray:
     features = rows.drop_columns([loop.label_column, loop.time_column])
-    return hits(scorer.score(loop.model, version, features), rows.column(loop.label_column))
+    predicted = scorer.score(loop.model, version, features)
+    if len(predicted) != rows.num_rows:
+        raise InvalidInput(
+            f"{loop.model}/{version} gave {len(predicted)} answers to {rows.num_rows} rows", field="version"
+        )
+    return hits(predicted, rows.column(loop.label_column))
 
 
 def hits(predicted: pa.Array, truth: pa.ChunkedArray) -> np.ndarray:
@@ -85,8 +113,13 @@ def baseline_of(evaluations: tuple[PairedEvaluation, ...]) -> dict[str, JsonValu
     """Return what the challenger is expected to reach from now on: its accuracy on the holdout, with a 95 % interval.
 
     The interval is a bootstrap over days, because rows of one day are not independent.
+
+    Raises:
+        InvalidInput: there is no holdout.
     """
-    holdout = next(one for one in evaluations if one.role == "holdout")
+    holdout = next((one for one in evaluations if one.role == "holdout"), None)
+    if holdout is None:
+        raise InvalidInput("a version without a holdout has no baseline", field="holdout")
     hit = [block.challenger_hits for block in holdout.blocks]
     rows = [block.rows for block in holdout.blocks]
     interval = block_bootstrap(np.asarray(hit), np.asarray(rows), confidence=0.975, seed=0)
@@ -98,3 +131,20 @@ def baseline_of(evaluations: tuple[PairedEvaluation, ...]) -> dict[str, JsonValu
         "rows": holdout.rows,
         "dataset": holdout.dataset,
     }
+
+
+def ratcheted(own: dict[str, JsonValue], champion: JsonValue) -> dict[str, JsonValue]:
+    """Return a baseline that lies no lower than the champion's; what the version reached itself stays under `own`.
+
+    Without the ratchet, each replacement of a model in a hard time would lower the bar for the next, and a slow decline
+    would never count as a drop.
+
+    Raises:
+        InvalidInput: the champion's is no baseline.
+    """
+    bar = Baseline.from_json(champion)
+    if bar.metric != own["metric"] or bar.value <= cast("float", own["value"]):
+        return own
+    known = cast("dict[str, JsonValue]", champion)
+    raised: dict[str, JsonValue] = {name: known.get(name, bar.value) for name in ("lower", "upper")}
+    return own | raised | {"value": bar.value, "own": {name: own[name] for name in ("value", "lower", "upper")}}

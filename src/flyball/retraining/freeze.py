@@ -36,7 +36,7 @@ def cut(
     """Cut the rows of a span, leaving out corrupted stretches.
 
     Whole days stay together, because rows of one day resemble each other: a row's neighbour in the training part would
-    make the judgement too kind.
+    make the judgement too kind. So the recent part begins with a day: `recent_ms` before the end, or earlier that day.
 
     Raises:
         InvalidInput: one of the three parts would be empty; the message says which.
@@ -45,7 +45,7 @@ def cut(
     usable = (times >= span.start_ms) & (times < span.end_ms)
     for bad in without:
         usable &= ~((times >= bad.start_ms) & (times < bad.end_ms))
-    is_recent = times >= span.end_ms - recent_ms
+    is_recent = times >= (span.end_ms - recent_ms) // DAY_MS * DAY_MS
     is_holdout = (times // DAY_MS) % holdout_every == 0
     parts = {
         "training": usable & ~is_recent & ~is_holdout,

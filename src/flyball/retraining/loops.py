@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
+from flyball.datasets.entities import check_name
+from flyball.deployment.stop_rules import LARGEST_ALPHA
 from flyball.kernel.documents import read_document
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+
+# Short enough that a dataset of the loop, `<loop>-training`, still has a name that datasets accept.
+MAX_NAME = 100
+_PIPELINE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +55,11 @@ class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A guarded loop, as its file says it."""
+    """A guarded loop, as its file says it.
+
+    `react_to`: the kinds of alert that open a request. `cool_down` and `max_requests` within `period` count requests that
+    trained, in event time. `ratchet`: a new champion never lowers the bar that quality is held against.
+    """
 
     loop: str
     endpoint: str
@@ -63,6 +75,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     period: str
     time_column: str = "time_ms"
     react_to: tuple[str, ...] = ("data_fault", "quality_drop")
+    ratchet: bool = False
 
     @property
     def cool_down_ms(self) -> int:
@@ -86,24 +99,62 @@ def parse_loop(text: str) -> Loop:
         UnknownKey: a key no loop has.
     """
     loop = read_document(text, Loop, what="the loop file")
+    _check_names(loop)
     for kind in loop.react_to:
         _require(
             kind in ALERT_KINDS, "react_to", f"'{kind}' is no kind of alert; known: {', '.join(sorted(ALERT_KINDS))}"
         )
-    _require(":" in loop.pipeline, "pipeline", "must be 'module:function', e.g. training.churn:train")
+    _require(loop.cool_down_ms >= 0, "cool_down", "must not be negative")
     _require(loop.max_requests > 0, "max_requests", "must be at least 1")
-    _require(loop.cool_down_ms >= 0 and loop.period_ms > 0, "period", "must be longer than nothing")
-    _require(loop.training.holdout_every > 1, "training.holdout_every", "must be at least 2: some days must remain")
-    _require(loop.training.span_ms > loop.training.recent_ms, "training.span", "must be longer than training.recent")
+    _require(loop.period_ms > 0, "period", "must be longer than nothing")
+    _check_training(loop.training)
     _check_canary(loop.canary)
     return loop
 
 
+def parse_dataset_name(text: str, *, field: str) -> tuple[str, int]:
+    """Read the name of a dataset version, `<name>/<n>`.
+
+    >>> parse_dataset_name("elec2-history/1", field="training")
+    ('elec2-history', 1)
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    stem, _, number = text.rpartition("/")
+    if not stem or not number.isascii() or not number.isdigit() or int(number) < 1:
+        raise InvalidInput(f"'{text[:150]}' is no dataset version; expected <name>/<number>", field=field)
+    return stem, int(number)
+
+
+def _check_names(loop: Loop) -> None:
+    _require(0 < len(loop.loop) <= MAX_NAME, "loop", f"must have 1 to {MAX_NAME} characters")
+    try:
+        check_name(loop.loop)
+    except InvalidInput as error:
+        raise InvalidInput(f"the loop file: 'loop': {error.message}", field="loop") from error
+    for field in ("endpoint", "model", "monitor", "policy", "label_column", "time_column"):
+        _require(bool(getattr(loop, field).strip()), field, "must not be empty")
+    _require(loop.label_column != loop.time_column, "label_column", "must be another column than 'time_column'")
+    _require(
+        bool(_PIPELINE.fullmatch(loop.pipeline)), "pipeline", "must be 'module:function', e.g. training.churn:train"
+    )
+
+
+def _check_training(plan: TrainingPlan) -> None:
+    _require(plan.holdout_every > 1, "training.holdout_every", "must be at least 2: some days must remain")
+    _require(plan.recent_ms > 0, "training.recent", "must be longer than nothing")
+    _require(plan.span_ms > plan.recent_ms, "training.span", "must be longer than training.recent")
+    if plan.base:
+        parse_dataset_name(plan.base, field="training.base")
+
+
 def _check_canary(canary: CanaryPlan) -> None:
     _require(0 < canary.share < 1, "canary.share", "must lie between 0 and 1")
-    _require(0 < canary.alpha < 1, "canary.alpha", "must lie between 0 and 1")
+    _require(0 < canary.alpha <= LARGEST_ALPHA, "canary.alpha", f"must be above 0 and at most {LARGEST_ALPHA}")
     _require(0 <= canary.margin < 1, "canary.margin", "must be at least 0 and below 1")
-    _require(0 < canary.min_rows <= canary.max_rows, "canary.min_rows", "must be positive and at most max_rows")
+    _require(canary.min_rows > 0, "canary.min_rows", "must be at least 1")
+    _require(canary.max_rows >= canary.min_rows, "canary.max_rows", "must be at least canary.min_rows")
 
 
 def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way

@@ -17,7 +17,11 @@ class RequestStore(Protocol):
     """
 
     def put_loop(self, name: str, document: str, *, now_ms: int) -> None:
-        """Set a loop file, replacing the one of that name."""
+        """Set a loop file, replacing the one of that name.
+
+        Raises:
+            Conflict: somebody else sets one of that name for the first time at this moment.
+        """
         ...
 
     def find_loop(self, name: str) -> str | None:

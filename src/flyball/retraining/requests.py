@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import NotFound
+from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import Edge, EventLog, Ref, ref
 from flyball.kernel.ids import new_id
 from flyball.kernel.leases import Lease, LeaseStore
 from flyball.retraining.entities import FINAL, Origin, Request, RequestState, RetrainingEvent
-from flyball.retraining.loops import Loop, parse_loop
+from flyball.retraining.loops import Loop, parse_dataset_name, parse_loop
 from flyball.retraining.ports import RequestStore
 
 LOOP_ACTOR = "service:loop"
@@ -37,9 +37,11 @@ class Requests:
 
         Raises:
             InvalidInput: the file says something a loop cannot be; `field` names it.
+            Conflict: a request is under way, and the file is about another endpoint, model or monitor than it.
         """
         loop = parse_loop(text)
         with self._database.transaction():
+            self._refuse_other_subject(loop)
             self._store.put_loop(loop.loop, text, now_ms=self._clock.now_ms())
             self._events.record(
                 RetrainingEvent.LOOP_SET,
@@ -84,17 +86,24 @@ class Requests:
         """Return the request of a loop that has not ended; there is one at most."""
         return next(iter(self._store.list(loop=loop, states=_RUNNING)), None)
 
-    def open_by_alert(self, loop: Loop, *, alert_id: str, start_ms: int, end_ms: int, champion: int) -> Request:
+    def open_by_alert(
+        self, loop: Loop, *, alert_id: str, start_ms: int, end_ms: int, champion: int, lease: Lease
+    ) -> Request:
         """Open a request because of an alert about a window.
 
+        The lease keeps one window to one request: only its holder opens any, and it has seen those before.
+
         Raises:
+            LeaseLost: another worker conducts this loop now; nothing is written.
             Conflict: the loop is busy with another request.
         """
         request = self._new(loop, origin=Origin.ALERT, requested_by=LOOP_ACTOR)
         request = dataclasses.replace(
             request, alert_id=alert_id, window_start_ms=start_ms, window_end_ms=end_ms, champion=champion
         )
-        return self._open(request, causes=[ref("alert", alert_id)])
+        with self._database.transaction():
+            self._leases.fence(lease)
+            return self._open(request, causes=[ref("alert", alert_id)])
 
     def open_by_person(
         self, loop: Loop, *, version: int, training: str, holdout: str, champion: int | None, actor: str
@@ -102,8 +111,13 @@ class Requests:
         """Open a person's request to promote a version that exists: it skips diagnosis and training, and no gate.
 
         Raises:
-            Conflict: the loop is busy with another request.
+            InvalidInput: a dataset is not named as `<name>/<n>`.
+            Conflict: the version is in charge already, or the loop is busy with another request.
         """
+        for field, name in (("training", training), ("holdout", holdout)):
+            parse_dataset_name(name, field=field)
+        if version == champion:
+            raise Conflict(f"version {version} is in charge of '{loop.endpoint}' already", field="version")
         request = self._new(loop, origin=Origin.PERSON, requested_by=actor)
         request = dataclasses.replace(
             request,
@@ -143,6 +157,27 @@ class Requests:
             )
         return moved
 
+    def end(
+        self,
+        request: Request,
+        state: RequestState,
+        reason: str,
+        *,
+        lease: Lease,
+        payload: dict[str, JsonValue] | None = None,
+    ) -> Request:
+        """Take a request to a final state, and say why; otherwise as `move`."""
+        ended = dataclasses.replace(request, state=state, reason=reason)
+        return self.move(ended, before=request, lease=lease, payload=payload or {})
+
+    def fence(self, lease: Lease) -> None:
+        """Stop a worker that another one has overtaken, inside the transaction that is about to write.
+
+        Raises:
+            LeaseLost: another worker conducts this loop now.
+        """
+        self._leases.fence(lease)
+
     def _new(self, loop: Loop, *, origin: Origin, requested_by: str) -> Request:
         now = self._clock.now_ms()
         return Request(
@@ -154,6 +189,19 @@ class Requests:
             created_ms=now,
             updated_ms=now,
         )
+
+    def _refuse_other_subject(self, loop: Loop) -> None:
+        running, text = self.running(loop.loop), self._store.find_loop(loop.loop)
+        if running is None or text is None:
+            return
+        known = parse_loop(text)
+        for field in ("endpoint", "model", "monitor"):
+            if getattr(known, field) != getattr(loop, field):
+                raise Conflict(
+                    f"request {running.id} of loop '{loop.loop}' is about {field} '{getattr(known, field)}'; "
+                    "wait until it has ended, or set a loop of another name",
+                    field=field,
+                )
 
     def _open(self, request: Request, *, causes: Sequence[Ref]) -> Request:
         subject = ref("request", request.id)

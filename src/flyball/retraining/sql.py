@@ -22,10 +22,13 @@ class SqlRequestStore:
 
     def put_loop(self, name: str, document: str, *, now_ms: int) -> None:
         row = {"name": name, "document": document, "updated_ms": now_ms}
-        with self._database.transaction() as connection:
-            done = connection.execute(update(loops).where(loops.c.name == name).values(**row))
-            if done.rowcount == 0:
-                connection.execute(insert(loops), row)
+        try:
+            with self._database.transaction() as connection:
+                done = connection.execute(update(loops).where(loops.c.name == name).values(**row))
+                if done.rowcount == 0:
+                    connection.execute(insert(loops), row)
+        except IntegrityError as error:
+            raise Conflict(f"somebody else set loop '{name}' at this moment; repeat the call", field="loop") from error
 
     def find_loop(self, name: str) -> str | None:
         with self._database.read() as connection:
