@@ -40,9 +40,13 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The columns a model wants, in its order. `named` is False for a model that was fitted on a nameless matrix."""
+    """The columns a model wants, in its order, and the type of its label where that is stated.
+
+    `named` is False for a model that was fitted on a nameless matrix.
+    """
 
     inputs: tuple[ColumnSpec, ...]
+    output: ColumnKind | None = None
     named: bool = True
 
     @property

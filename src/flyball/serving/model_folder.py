@@ -10,10 +10,10 @@ import yaml
 
 from flyball.kernel.errors import InvalidInput, Unsupported
 from flyball.serving.entities import ColumnKind, ColumnSpec, ModelSpec, Signature
+from flyball.serving.flavours import offered_flavours
 
 MLMODEL = "MLmodel"
 REQUIREMENTS = "requirements.txt"
-FLAVOURS = ("sklearn",)
 # An MLmodel file is a page of text; a larger one is no MLmodel file.
 MAX_MLMODEL_BYTES = 10_000_000
 _TENSOR_KINDS = {
@@ -23,6 +23,7 @@ _TENSOR_KINDS = {
     "float32": ColumnKind.FLOAT,
     "float64": ColumnKind.DOUBLE,
 }
+_LABEL_KINDS = _TENSOR_KINDS | {"str": ColumnKind.STRING, "object": ColumnKind.STRING}
 _MATRIX_DIMENSIONS = 2
 
 
@@ -34,11 +35,11 @@ def read_model_folder(folder: Path) -> ModelSpec:
         Unsupported: no flavour of ours, or a type of column that is not served.
     """
     document = _read_mlmodel(folder / MLMODEL)
-    flavours = _mapping(document.get("flavors"), "flavors")
-    flavour = next((name for name in FLAVOURS if name in flavours), None)
+    flavours, offered = _mapping(document.get("flavors"), "flavors"), offered_flavours()
+    flavour = next((name for name in offered if name in flavours), None)
     if flavour is None:
         raise Unsupported(
-            f"the model has the flavours {', '.join(sorted(flavours)) or 'none'}; served here: {', '.join(FLAVOURS)}",
+            f"the model has the flavours {', '.join(sorted(flavours)) or 'none'}; served here: {', '.join(offered)}",
             field="flavors",
         )
     return ModelSpec(
@@ -63,15 +64,15 @@ def parse_signature(section: object) -> Signature:
             "the model has no signature; log it again with signature=mlflow.models.infer_signature(inputs, outputs)",
             field="signature",
         )
-    items = _parse_inputs(inputs)
+    items, output = _parse_inputs(inputs), _output(section)
     if len(items) == 1 and items[0].get("type") == "tensor":
-        return _matrix_signature(_mapping(items[0].get("tensor-spec"), "tensor-spec"))
+        return _matrix_signature(_mapping(items[0].get("tensor-spec"), "tensor-spec"), output=output)
     specs = tuple(_column(item, position) for position, item in enumerate(items))
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"the signature names column '{twice[0]}' twice", field=twice[0])
-    return Signature(inputs=specs)
+    return Signature(inputs=specs, output=output)
 
 
 def _parse_inputs(text: object) -> list[Mapping[str, object]]:
@@ -101,7 +102,20 @@ def _column(item: Mapping[str, object], position: int) -> ColumnSpec:
     return ColumnSpec(name=name, kind=ColumnKind(kind), required=required)
 
 
-def _matrix_signature(tensor: Mapping[str, object]) -> Signature:
+def _output(section: object) -> ColumnKind | None:
+    """Return the type of the label, None where the signature leaves it open; it is told to callers, and not enforced."""
+    outputs = section.get("outputs") if isinstance(section, Mapping) else None
+    if not outputs:
+        return None
+    item = _parse_inputs(outputs)[0]
+    tensor = item.get("tensor-spec")
+    kind = tensor.get("dtype") if isinstance(tensor, Mapping) else item.get("type")
+    if not isinstance(kind, str):
+        return None
+    return ColumnKind(kind) if kind in set(ColumnKind) else _LABEL_KINDS.get(kind)
+
+
+def _matrix_signature(tensor: Mapping[str, object], *, output: ColumnKind | None) -> Signature:
     """Name the columns of a nameless matrix as scikit-learn does in `get_feature_names_out`: x0, x1, ..."""
     shape, dtype = tensor.get("shape"), tensor.get("dtype")
     if not isinstance(shape, list) or len(shape) != _MATRIX_DIMENSIONS or not isinstance(shape[1], int) or shape[1] < 1:
@@ -114,7 +128,8 @@ def _matrix_signature(tensor: Mapping[str, object]) -> Signature:
             f"the model wants a tensor of {dtype}; served here: {', '.join(_TENSOR_KINDS)}", field="signature.inputs"
         )
     kind = _TENSOR_KINDS[str(dtype)]
-    return Signature(inputs=tuple(ColumnSpec(name=f"x{i}", kind=kind) for i in range(shape[1])), named=False)
+    inputs = tuple(ColumnSpec(name=f"x{i}", kind=kind) for i in range(shape[1]))
+    return Signature(inputs=inputs, output=output, named=False)
 
 
 def _read_mlmodel(path: Path) -> Mapping[str, object]:

@@ -115,7 +115,7 @@ class DataPlane:
         )
 
     def close(self) -> None:
-        """Let the shadows finish what they were given."""
+        """Let the shadows finish what they were given, within a few seconds."""
         self._shadowing.close()
 
     def _shadow(self, request: InferRequest, answered: PredictionBatch, loaded: LoadedVersion) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from flyball.kernel.logs import get_logger
 
 # What one thread works off in a second or so; a shadow that cannot keep up sees fewer requests, and that is counted.
 WAITING_REQUESTS = 256
+# A process that ends does not wait longer for a shadow that hangs.
+CLOSING_S = 3.0
 
 _log = get_logger("serving")
 
@@ -33,10 +36,14 @@ class Shadowing:
             self.dropped += 1
 
     def close(self) -> None:
-        """Finish what was taken, then end."""
-        if self._thread is not None:
-            self._tasks.put(None)
-            self._thread.join()
+        """Finish what was taken, if that does not take long; what is left is dropped."""
+        with self._starting:
+            thread = self._thread
+        if thread is None:
+            return
+        with contextlib.suppress(queue.Full):
+            self._tasks.put(None, timeout=CLOSING_S)
+            thread.join(CLOSING_S)
 
     def _start(self) -> None:
         with self._starting:

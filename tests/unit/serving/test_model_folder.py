@@ -32,6 +32,7 @@ def test_a_folder_that_mlflow_wrote_is_read(linear_folder: Path) -> None:
         ("day", "integer"),
         ("holiday", "boolean"),
     ]
+    assert spec.signature.output == "long"
     assert set(PINS) < set(spec.requirements)
     assert spec.options["serialization_format"] == "skops"
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import cast
 
-from flyball.kernel.plugins import load_plugin
+from flyball.kernel.plugins import GROUP_PREFIX, load_plugin
 from flyball.serving.ports import Flavour
 
 GROUP = "flavours"
+
+
+def offered_flavours() -> tuple[str, ...]:
+    """Return the names of the flavours that installed packages offer; nothing is loaded."""
+    return tuple(sorted(entry_points(group=GROUP_PREFIX + GROUP).names))
 
 
 def open_flavour(name: str) -> Flavour:
@@ -17,8 +23,4 @@ def open_flavour(name: str) -> Flavour:
         NotFound: no installed package offers it.
         MissingExtra: its library is not installed.
     """
-    if name == "sklearn":
-        from flyball.serving.flavours.sklearn import SklearnFlavour
-
-        return SklearnFlavour()
-    return cast("Flavour", load_plugin(GROUP, name))
+    return cast("type[Flavour]", load_plugin(GROUP, name))()
