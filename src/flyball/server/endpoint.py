@@ -1,0 +1,69 @@
+"""The process of one endpoint, joined to the platform's stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+from flyball.governance.permissions import Permission
+from flyball.kernel.logs import configure_logs
+from flyball.kernel.settings import load_settings
+from flyball.monitoring.log import PredictionLog
+from flyball.server.home import prepare_home
+from flyball.server.inference.process import Surroundings, serve
+from flyball.server.platform import Platform, open_platform
+from flyball.server.scoring import fetch_model
+from flyball.server.supervisor import follow_parent
+from flyball.serving.entities import ModelFolder
+
+
+class LogSink:
+    """Hand captured predictions to the prediction log."""
+
+    def __init__(self, predictions: PredictionLog) -> None:
+        self._predictions = predictions
+
+    def accept(self, endpoint: str, table: pa.Table) -> None:
+        self._predictions.accept(endpoint, table)
+
+
+def run_endpoint(name: str, *, supervised: bool) -> None:
+    """Serve an endpoint until SIGTERM or Ctrl-C.
+
+    Raises:
+        NotFound: there is no endpoint of that name.
+    """
+    settings = load_settings()
+    prepare_home(settings)
+    configure_logs(settings, process=f"endpoint/{name}")
+    platform = open_platform(settings)
+    model = platform.deployments.get(name).model
+    if supervised:
+        follow_parent()
+    with TemporaryDirectory(prefix="flyball-endpoint-") as folder:
+        serve(name, model, surroundings=_surroundings(platform, name, model, Path(folder)), settings=settings)
+    platform.close()
+
+
+def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Surroundings:
+    def fetch(version: int) -> ModelFolder:
+        registered = platform.registry.get_version(model, version)
+        into = folder / str(registered.version)
+        if not into.exists():
+            fetch_model(platform.artifacts, registered, into=into)
+        return ModelFolder(path=into, digest=registered.digest)
+
+    def authorise(token: str) -> str:
+        principal = platform.access.authenticate(token)
+        principal.require(Permission.ENDPOINTS_INFER)
+        return principal.identity
+
+    return Surroundings(
+        current_routing=lambda: platform.deployments.get(name),
+        fetch_model=fetch,
+        report=platform.deployments.report_status,
+        authorise=authorise,
+        sink=LogSink(platform.predictions),
+    )
