@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from functools import lru_cache
+
 import msgspec
 
 from flyball.datasets.entities import check_name
@@ -91,6 +93,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift"})
 
 
+@lru_cache(maxsize=256)  # the worker asks at every turn; a loop's text seldom changes
 def parse_loop(text: str) -> Loop:
     """Read and check a loop file.
 

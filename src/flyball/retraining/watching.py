@@ -31,6 +31,9 @@ from flyball.retraining.sources import Sources
 FAMILIAR_LOW, FAMILIAR_HIGH = 1, 99
 UNSEEN = Familiar(rows=0, hits=0)
 
+# Windows that wait for labels lie behind the newest judged one; this many at most are looked through at every turn.
+NEWEST_WINDOWS = 16
+
 
 class Watch:
     """The loop's eyes."""
@@ -113,13 +116,12 @@ class Watch:
         return Outcomes(hits=champion.hits, rows=champion.rows), Outcomes(hits=challenger.hits, rows=challenger.rows)
 
     def _calling(self, loop: Loop) -> tuple[Alert, WindowReport] | None:
-        alerts = [
-            alert
-            for alert in self._monitors.alerts(monitor=loop.monitor)
-            if alert.state is not AlertState.RESOLVED and alert.kind in loop.react_to
-        ]
+        active = self._monitors.alerts(monitor=loop.monitor, states={AlertState.FIRING, AlertState.ACKNOWLEDGED})
+        alerts = [alert for alert in active if alert.kind in loop.react_to]
+        if not alerts:
+            return None
         alerts.sort(key=lambda alert: alert.kind is not AlertKind.DATA_FAULT)  # a fault excludes every other reading
-        for report in reversed(self._monitors.reports(loop.monitor)):
+        for report in reversed(self._monitors.reports(loop.monitor, limit=NEWEST_WINDOWS)):
             for alert in alerts:
                 if _shows(report, alert.kind):
                     return alert, report
