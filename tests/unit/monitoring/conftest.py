@@ -19,9 +19,17 @@ from flyball.kernel.db import Database
 from flyball.kernel.events import EventLog
 from flyball.kernel.events.sql import SqlEventStore
 from flyball.monitoring.entities import Label
+from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
-from flyball.monitoring.opening import open_monitors, open_prediction_log
+from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
+from flyball.monitoring.sql import (
+    SqlAlertStore,
+    SqlLabelStore,
+    SqlMonitorStore,
+    SqlPredictionStore,
+    SqlReportStore,
+)
 from flyball.registry.entities import EvidenceKind
 
 HOUR = 3_600_000
@@ -134,10 +142,19 @@ def build_world(database: Database, clock: ManualClock) -> World:
     events = EventLog(SqlEventStore(database), clock)
     artifacts = Artifacts(MemoryBlobStore(), SqlNameStore(database), database)
     shelf = Shelf()
-    log = open_prediction_log(database, artifacts=artifacts, events=events, clock=clock)
-    monitors = open_monitors(
-        database, log=log, artifacts=artifacts, evidence=shelf.evidence, events=events, clock=clock
+    log = PredictionLog(
+        SqlPredictionStore(database),
+        SqlLabelStore(database),
+        artifacts=artifacts,
+        events=events,
+        clock=clock,
+        database=database,
     )
+    stores = Stores(
+        monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)
+    )
+    references = References(shelf.evidence, artifacts)
+    monitors = Monitors(stores, log, references=references, events=events, clock=clock, database=database)
     return World(database, clock, events, artifacts, shelf, log, monitors)
 
 

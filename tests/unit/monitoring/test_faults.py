@@ -135,3 +135,8 @@ def test_a_constant_reference_has_no_known_range() -> None:
 
 def test_an_empty_reference_still_knows_that_values_are_missing() -> None:
     assert _faults(pa.nulls(50, pa.float64()), [1.0] * 20) == []
+
+
+def test_a_tenfold_median_that_is_no_drift_is_no_fault() -> None:
+    tail = [100.0 * row for row in range(1, 41)]
+    assert _faults([0.01 * row for row in range(1, 101)] + tail, [0.1 * row for row in range(1, 101)] + tail) == []

@@ -262,6 +262,15 @@ def test_only_the_champions_rows_are_judged(world: World) -> None:
     assert world.log.outcomes("live", 2, 0, DAY_MS).rows == 100
 
 
+def test_rows_that_a_version_answered_as_canary_are_not_the_champions(world: World) -> None:
+    _ready(world)
+    world.serve(0, rows=150, role="canary")
+    world.serve(0, rows=200)
+    world.serve(1)
+    (report,) = _look(world)
+    assert (report.rows, dict(report.versions)) == (200, {1: 200})
+
+
 def test_a_drop_of_a_version_that_was_replaced_is_reported_and_not_alerted(world: World) -> None:
     _ready(world, label_maturity="2d")
     world.describe(2, _training())
