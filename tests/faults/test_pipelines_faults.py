@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,7 +21,8 @@ from flyball.artifacts.entities import Blob
 from flyball.kernel.clock import ManualClock, SystemClock
 from flyball.kernel.db import Database, open_database
 from flyball.kernel.errors import LeaseLost, StoreFull
-from flyball.pipelines.entities import PipelineRun, RunState, StepState
+from flyball.kernel.events.entities import Event, EventKind
+from flyball.pipelines.entities import PipelineEvent, PipelineRun, RunState, StepState
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import LOG_BYTES
 from flyball.server.migrations import upgrade
@@ -170,7 +172,7 @@ def test_a_run_whose_executing_process_is_killed_is_lost_and_resumed_without_rep
         project = build_project(tmp_path, database, SystemClock())
         project.write(WAITING)
         run = project.pipelines.submit("shop:main", {}, actor="user:owner")
-        command = [sys.executable, "-c", EXECUTOR, str(tmp_path), url, run.id, "1500"]
+        command = [sys.executable, "-c", EXECUTOR, str(tmp_path), url, run.id, "4000"]
         executor = subprocess.Popen(command)
         doomed = pids(project)
 
@@ -191,8 +193,8 @@ def test_a_run_whose_executing_process_is_killed_is_lost_and_resumed_without_rep
 
 
 def test_a_lease_is_renewed_while_a_step_runs(tmp_path: Path, sqlite: Database) -> None:
-    project = build_project(tmp_path, sqlite, SystemClock(), limits=Limits(lease_ttl_ms=1500))
-    project.write("import time\n\n@step\ndef slow():\n    time.sleep(4)\n\n@pipeline\ndef main():\n    slow()\n")
+    project = build_project(tmp_path, sqlite, SystemClock(), limits=Limits(lease_ttl_ms=3000))
+    project.write("import time\n\n@step\ndef slow():\n    time.sleep(7)\n\n@pipeline\ndef main():\n    slow()\n")
     run = project.pipelines.submit("shop:main", {}, actor="user:owner")
     thread, _ = in_background(project, run)
 
@@ -247,22 +249,22 @@ def test_a_cancelled_run_ends_its_step_when_the_holder_next_renews(project: Proj
 def test_a_step_that_never_ends_is_killed_with_its_children_when_its_time_is_up(
     tmp_path: Path, sqlite: Database, clock: ManualClock
 ) -> None:
-    project = build_project(tmp_path, sqlite, clock, limits=Limits(step_timeout_s=3))
+    project = build_project(tmp_path, sqlite, clock, limits=Limits(step_timeout_s=6))
     project.write(WAITING)
 
     run = project.run()
 
     assert run.state is RunState.FAILED
-    assert run.error == "step 'wait' did not end within 3 s; it and the processes it started were killed"
+    assert run.error == "step 'wait' did not end within 6 s; it and the processes it started were killed"
     assert project.log(run, "wait") == "before the end\n"
     wait_for(lambda: all(map(gone, pids(project))))
 
 
 def test_a_pipeline_that_never_ends_its_plan_is_killed(tmp_path: Path, sqlite: Database, clock: ManualClock) -> None:
-    project = build_project(tmp_path, sqlite, clock, limits=Limits(plan_timeout_s=2))
+    project = build_project(tmp_path, sqlite, clock, limits=Limits(plan_timeout_s=3))
     project.write("@pipeline\ndef main():\n    while True: pass\n")
 
-    assert project.run().error == "the plan did not end within 2 s; it and the processes it started were killed"
+    assert project.run().error == "the plan did not end within 3 s; it and the processes it started were killed"
 
 
 def test_a_step_that_prints_a_lot_keeps_the_first_and_the_last_of_it(project: Project) -> None:
@@ -366,6 +368,25 @@ def test_a_module_that_cannot_be_imported_fails_the_run_with_the_reason(
     assert run.error is not None
     assert run.error.startswith(reason)
     assert "Traceback" in project.log(run)
+
+
+def test_a_run_whose_end_cannot_be_written_fails_with_that_reason(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.code / "go").touch()
+    record = project.events.record
+
+    def full_at_the_end(kind: EventKind, **rest: Any) -> Event:
+        if kind is PipelineEvent.SUCCEEDED:
+            raise StoreFull("the disk is full")
+        return record(kind, **rest)
+
+    monkeypatch.setattr(project.events, "record", full_at_the_end)
+
+    run = project.run()
+
+    assert (run.state, run.error) == (RunState.FAILED, "the disk is full")
+    assert project.pipelines.get(run.id) == run
 
 
 def test_a_full_disk_fails_the_run_with_the_reason_and_keeps_what_was_finished(

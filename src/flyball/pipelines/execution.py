@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from flyball.kernel.canonical import JsonValue
-from flyball.kernel.errors import Conflict, FlyballError
+from flyball.kernel.errors import FlyballError, LeaseLost
 from flyball.kernel.events.entities import Edge, ref
 from flyball.pipelines.entities import PipelineRun, StepRun, Value, ValueKind
 from flyball.pipelines.exchange import OUTPUT_FILE, Plan, PlannedStep, PlanTask, Raised, Returned, StepTask, Task
@@ -18,7 +18,7 @@ from flyball.pipelines.keys import dataset_references, step_key
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.outputs import Outputs
 from flyball.pipelines.ports import DatasetResolver, Ended, Runner
-from flyball.pipelines.record import Attempt, Books
+from flyball.pipelines.record import Attempt, Books, NotRunning
 
 # Not under the prefix of the settings, where a variable that nobody knows is an error.
 RUN_VARIABLE = "PIPELINE_RUN_ID"
@@ -52,7 +52,7 @@ class Execution:
 
         Raises:
             LeaseLost: the lease expired on the way; nothing was written after that.
-            Conflict: the run was cancelled on the way.
+            NotRunning: the run was cancelled on the way.
         """
         self._attempt.start()
         try:
@@ -61,7 +61,7 @@ class Execution:
             ) as folder:
                 result = self._work(Path(folder))
             return self._attempt.succeed(result)
-        except Conflict:
+        except (LeaseLost, NotRunning):
             raise
         except _Failed as failure:
             return self._attempt.fail(str(failure))

@@ -36,6 +36,10 @@ class Books:
     database: Database
 
 
+class NotRunning(Conflict):
+    """The run was cancelled, or swept, while its holder worked on it."""
+
+
 class Attempt:
     """A run while its holder works on it. One thread uses it."""
 
@@ -51,7 +55,7 @@ class Attempt:
 
         Raises:
             LeaseLost: somebody else may act on the run now.
-            Conflict: the run was cancelled.
+            NotRunning: the run was cancelled.
         """
         now_ms = self._books.clock.now_ms()
         if now_ms - self._renewed_ms < self._limits.renew_after_ms:
@@ -60,7 +64,7 @@ class Attempt:
         self._renewed_ms = now_ms
         current = self._books.store.find(self.run.id)
         if current is None or current.state is not RunState.RUNNING:
-            raise Conflict(f"pipeline run '{self.run.id}' is not running any more", field="state")
+            raise NotRunning(f"pipeline run '{self.run.id}' is not running any more", field="state")
 
     def start(self) -> None:
         """Take the queued run."""
@@ -87,8 +91,7 @@ class Attempt:
         """Write down that a step runs; progress for people to see, no event."""
         started = dataclasses.replace(step, state=StepState.RUNNING, started_ms=self._books.clock.now_ms())
         with self._writing():
-            self._move(RunState.RUNNING)
-            self._books.store.set_step(self.run.id, started)
+            self._write_step(started)
         return started
 
     def step_reused(self, step: StepRun, output: CachedOutput, *, scope: str, edges: Iterable[Edge]) -> StepRun:
@@ -118,7 +121,7 @@ class Attempt:
         """Write down why a step failed."""
         failed = self._ended(step, StepState.FAILED, log, error=reason)
         with self._writing():
-            self._write_step(failed, log, edges=())
+            self._step_ended(failed, log, edges=())
 
     def succeed(self, result: JsonValue) -> PipelineRun:
         """End the run with its result."""
@@ -136,6 +139,9 @@ class Attempt:
     def fail(self, reason: str) -> PipelineRun:
         """End the run with the reason of its failure."""
         with self._writing():
+            for step in self.run.steps:
+                if step.state is StepState.RUNNING:  # its process was not to blame: an input, or the store, failed
+                    self._step_ended(self._ended(step, StepState.FAILED, None, error=reason), None, edges=())
             self._move(RunState.FAILED, ended_ms=self._books.clock.now_ms(), error=reason)
             self._record(PipelineEvent.FAILED, {"reason": reason})
         return self.run
@@ -146,14 +152,22 @@ class Attempt:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._books.database.transaction():
-            self._books.leases.fence(self._lease)
-            yield
+        before = self.run
+        try:
+            with self._books.database.transaction():
+                self._books.leases.fence(self._lease)
+                yield
+        except BaseException:
+            self.run = before  # as it is in the store
+            raise
 
     def _move(self, state: RunState, **changes: object) -> None:
         """Write the run, on the condition that nobody changed its state; also where it stays the same."""
         moved = dataclasses.replace(self.run, state=state, **changes)  # type: ignore[arg-type]
-        self._books.store.change(moved, expected=self.run.state)
+        try:
+            self._books.store.change(moved, expected=self.run.state)
+        except Conflict as error:
+            raise NotRunning(error.message, field=error.field) from error
         self.run = moved
 
     def _record(self, kind: PipelineEvent, payload: Mapping[str, JsonValue], edges: Iterable[Edge] = ()) -> None:
@@ -177,15 +191,18 @@ class Attempt:
             blob = Blob(digest=output.value.digest, size_bytes=output.value.size_bytes)
             path = f"{_folder(done)}/output{SUFFIXES[output.value.kind]}"
             self._books.artifacts.bind(self._root, path, blob=blob)
-            self._write_step(done, log, edges=edges)
+            self._step_ended(done, log, edges=edges)
 
-    def _write_step(self, step: StepRun, log: Blob | None, *, edges: Iterable[Edge]) -> None:
+    def _step_ended(self, step: StepRun, log: Blob | None, *, edges: Iterable[Edge]) -> None:
         if log is not None:
             self._books.artifacts.bind(self._root, f"{_folder(step)}/log.txt", blob=log)
+        self._write_step(step)
+        self._record(PipelineEvent.STEP_FINISHED, _step_payload(step), edges)
+
+    def _write_step(self, step: StepRun) -> None:
         steps = tuple(step if known.position == step.position else known for known in self.run.steps)
         self._move(RunState.RUNNING, steps=steps)
         self._books.store.set_step(self.run.id, step)
-        self._record(PipelineEvent.STEP_FINISHED, _step_payload(step), edges)
 
 
 def _folder(step: StepRun) -> str:

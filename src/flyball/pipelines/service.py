@@ -13,7 +13,7 @@ from flyball.artifacts.service import Artifacts
 from flyball.kernel.canonical import JsonValue, canonical_json, digest_bytes
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import Conflict, InvalidInput, LimitExceeded, NotFound
+from flyball.kernel.errors import Conflict, InvalidInput, LeaseLost, LimitExceeded, NotFound
 from flyball.kernel.events.entities import Edge
 from flyball.kernel.events.service import EventLog
 from flyball.kernel.ids import new_id
@@ -23,7 +23,7 @@ from flyball.pipelines.execution import Execution, scratch_prefix
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.ports import DatasetResolver, PipelineStore, Runner
 from flyball.pipelines.processes import ProcessRunner
-from flyball.pipelines.record import EXECUTOR, Attempt, Books
+from flyball.pipelines.record import EXECUTOR, Attempt, Books, NotRunning
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SWEEPER = "sweep"
@@ -118,9 +118,9 @@ class Pipelines:
                 environment=environment,
             )
             return execution.run()
-        except Conflict:
+        except (LeaseLost, NotRunning):
             now = self.get(run_id)
-            if now.state is RunState.CANCELLED and run.state is RunState.QUEUED:
+            if now.state is RunState.CANCELLED:
                 return now
             raise
         finally:

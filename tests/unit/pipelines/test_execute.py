@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ from tests.unit.pipelines.building import Project, build_project
 
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import NotFound
+from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events.entities import Edge, ref
 from flyball.pipelines.entities import RunState, StepState
 from flyball.pipelines.limits import Limits
@@ -132,6 +133,22 @@ def test_a_dataset_without_a_resolver_fails_the_run_with_the_name(project: Proje
 
     assert run.state is RunState.FAILED
     assert run.error == "this process cannot read datasets, and the pipeline asks for 'elec2/3'"
+
+
+def test_a_dataset_of_another_digest_fails_the_run_with_the_reason_of_the_resolver(
+    tmp_path: Path, sqlite: Database, clock: ManualClock
+) -> None:
+    def refuse(reference: Mapping[str, object]) -> pa.Table:
+        raise Conflict(f"dataset {reference['dataset']} has another digest")
+
+    project = build_project(tmp_path, sqlite, clock, resolver=refuse)
+    project.write("@step\ndef use(data):\n    return 1\n\n@pipeline\ndef main(data):\n    use(data)\n")
+
+    run = project.run(data={"dataset": "elec2/3", "digest": "d" * 64})
+
+    assert (run.state, run.error) == (RunState.FAILED, "dataset elec2/3 has another digest")
+    assert [step.state for step in run.steps] == [StepState.FAILED]
+    assert run.steps[0].error == run.error
 
 
 def test_outputs_and_datasets_may_stand_inside_lists_and_objects(project: Project) -> None:
