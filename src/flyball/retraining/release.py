@@ -124,6 +124,7 @@ class Release:
             self._rooms.deployments.promote(rollout.id, actor=LOOP_ACTOR)
         if not self._watch.ground.alias_moved(request, loop):  # else a person moved it, and promoted by hand
             self._rooms.registry.set_alias(loop.model, CHAMPION, version, expected=request.champion, actor=LOOP_ACTOR)
+        self._watch.settle_alert(request, note=f"version {version} was promoted because of it")
         moved = dataclasses.replace(request, state=RequestState.PROMOTED, reason=rollout.reason)
         return self._requests.move(moved, before=request, lease=lease, payload={"version": version})
 

@@ -103,6 +103,13 @@ class Watch:
             return diagnose(report, familiar=UNSEEN, tolerance=tolerance)
         return diagnose(report, familiar=self._familiar(loop, request, report), tolerance=tolerance)
 
+    def settle_alert(self, request: Request, *, note: str) -> None:
+        """Resolve the alert that a request has dealt with, so that the next drop is news again."""
+        if not request.alert_id:
+            return
+        if self._monitors.alert(request.alert_id).state is not AlertState.RESOLVED:
+            self._monitors.resolve(request.alert_id, actor=LOOP_ACTOR, note=note)
+
     def watermark_ms(self, loop: Loop) -> int:
         """Return how far the endpoint's traffic has come, in event time."""
         stream = self._predictions.find_stream(loop.endpoint)
