@@ -24,7 +24,7 @@ from flyball.retraining.diagnosis import Familiar, diagnose
 from flyball.retraining.entities import Diagnosis, Request
 from flyball.retraining.ground import Ground
 from flyball.retraining.loops import Loop
-from flyball.retraining.requests import Requests
+from flyball.retraining.requests import LOOP_ACTOR, Requests
 from flyball.retraining.sources import Sources
 
 # "Familiar" is where the reference had the middle 98 % of its rows, feature by feature.
