@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from flyball.cli.printing import moment, table
 from flyball.client import Client
-from flyball.kernel.settings import load_settings
+from flyball.client.paths import api
 from flyball.wire.v1 import Done, access
 
 DAY_S = 86_400
@@ -16,16 +18,16 @@ DAY_S = 86_400
 def env() -> None:
     """Print the exports that make the MLflow client work: eval "$(flyball env)"."""
     client = Client()
-    click.echo(f"export MLFLOW_TRACKING_URI={client.url}")
-    click.echo(f"export MLFLOW_TRACKING_TOKEN={client.token}")
+    click.echo(f"export MLFLOW_TRACKING_URI={shlex.quote(client.url)}")
+    click.echo(f"export MLFLOW_TRACKING_TOKEN={shlex.quote(client.token)}")
 
 
 @click.command()
 def ui() -> None:
     """Print a link that opens the pages once, within a minute."""
     client = Client()
-    link = client.call("POST", "/api/v1/login-links", response=access.LoginLink)
-    click.echo(f"{load_settings().resolved_server_url}{link.path}")
+    link = client.call("POST", api("login-links"), response=access.LoginLink)
+    click.echo(f"{client.url}{link.path}")
 
 
 @click.group()
@@ -39,14 +41,14 @@ def identity() -> None:
 def add_identity(name: str, role: str) -> None:
     """Add NAME (user:<name> or service:<name>) with a role."""
     body = access.NewIdentity(name=name, role=role)
-    made = Client().call("POST", "/api/v1/identities", body=body, response=access.IdentityInfo)
+    made = Client().call("POST", api("identities"), body=body, response=access.IdentityInfo)
     click.echo(f"{made.name}  {made.role}")
 
 
 @identity.command("list")
 def list_identities() -> None:
     """List identities."""
-    found = Client().call("GET", "/api/v1/identities", response=access.Identities)
+    found = Client().call("GET", api("identities"), response=access.Identities)
     table(["name", "role"], [[one.name, one.role] for one in found.identities])
 
 
@@ -65,14 +67,14 @@ def create_token(identity: str, label: str, days: int, permissions: tuple[str, .
     body = access.NewToken(
         identity=identity, label=label, expires_in_s=days * DAY_S, permissions=list(permissions) or None
     )
-    made = Client().call("POST", "/api/v1/tokens", body=body, response=access.IssuedToken)
+    made = Client().call("POST", api("tokens"), body=body, response=access.IssuedToken)
     click.echo(made.secret)
 
 
 @token.command("list")
 def list_tokens() -> None:
     """List tokens; secrets are never shown."""
-    found = Client().call("GET", "/api/v1/tokens", response=access.Tokens)
+    found = Client().call("GET", api("tokens"), response=access.Tokens)
     rows = [
         [one.id, one.identity, one.label, moment(one.expires_ms), "yes" if one.revoked else ""] for one in found.tokens
     ]
@@ -83,5 +85,5 @@ def list_tokens() -> None:
 @click.argument("token_id")
 def revoke_token(token_id: str) -> None:
     """Revoke a token at once."""
-    Client().call("DELETE", f"/api/v1/tokens/{token_id}", response=Done)
+    Client().call("DELETE", api("tokens", token_id), response=Done)
     click.echo("revoked")

@@ -8,6 +8,7 @@ import click
 
 from flyball.cli.printing import moment, table
 from flyball.client import Client
+from flyball.client.paths import api, versioned
 from flyball.kernel.errors import InvalidInput
 from flyball.wire.v1 import datasets
 
@@ -29,14 +30,14 @@ def add(name: str, path: Path, source: str | None) -> None:
     if kind is None:
         raise InvalidInput(f"{path.name}: only .csv and .parquet files are taken", field="path")
     fields = {"source": source or path.name, "format": kind}
-    made = Client().upload(f"/api/v1/datasets/{name}", path, query=fields, response=datasets.Dataset)
+    made = Client().upload(api("datasets", name), path, query=fields, response=datasets.Dataset)
     click.echo(f"{made.name}/{made.version}  {made.row_count} rows  {made.digest}")
 
 
 @data.command("list")
 def list_datasets() -> None:
     """List dataset versions."""
-    found = Client().call("GET", "/api/v1/datasets", response=datasets.DatasetList)
+    found = Client().call("GET", api("datasets"), response=datasets.DatasetList)
     rows = [
         [f"{one.name}/{one.version}", one.row_count, one.digest[:12], moment(one.created_ms)] for one in found.datasets
     ]
@@ -47,6 +48,6 @@ def list_datasets() -> None:
 @click.argument("version")
 def show(version: str) -> None:
     """Show a version (NAME/N): its columns and where it comes from."""
-    one = Client().call("GET", f"/api/v1/datasets/{version}", response=datasets.Dataset)
+    one = Client().call("GET", versioned("datasets", version), response=datasets.Dataset)
     click.echo(f"{one.name}/{one.version}  {one.row_count} rows  {one.digest}\nfrom {one.source}")
     table(["column", "type"], [[column.name, column.type] for column in one.columns])

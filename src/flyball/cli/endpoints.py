@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from flyball.cli.printing import table
+from flyball.cli.reading import read_json
 from flyball.client import Client
-from flyball.kernel.documents import read_yaml
-from flyball.kernel.errors import InvalidInput
+from flyball.client.paths import api
 from flyball.wire.v1 import endpoints
 
 
@@ -22,7 +21,7 @@ def endpoint() -> None:
 @endpoint.command("list")
 def list_endpoints() -> None:
     """List endpoints and who answers."""
-    found = Client().call("GET", "/api/v1/endpoints", response=endpoints.EndpointList)
+    found = Client().call("GET", api("endpoints"), response=endpoints.EndpointList)
     table(["name", "routes", "ready", "url"], [[one.name, _routes(one), one.ready, one.url] for one in found.endpoints])
 
 
@@ -30,13 +29,13 @@ def list_endpoints() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Show an endpoint and its rollouts."""
-    one = Client().call("GET", f"/api/v1/endpoints/{name}", response=endpoints.EndpointInfo)
+    one = Client().call("GET", api("endpoints", name), response=endpoints.EndpointInfo)
     click.echo(
         f"{one.name}  model {one.model}  generation {one.generation}  {_routes(one)}  {one.url or 'not running'}"
     )
     if one.error:
-        click.echo(f"error: {one.error}")
-    tried = Client().call("GET", f"/api/v1/endpoints/{name}/rollouts", response=endpoints.RolloutList)
+        click.echo(f"error: {one.error}", err=True)
+    tried = Client().call("GET", api("endpoints", name, "rollouts"), response=endpoints.RolloutList)
     rows = [[each.id, each.champion, each.challenger, each.share, each.state, each.reason] for each in tried.rollouts]
     table(["rollout", "champion", "challenger", "share", "state", "reason"], rows)
 
@@ -45,7 +44,7 @@ def show(name: str) -> None:
 @click.argument("name")
 def rollback(name: str) -> None:
     """Put the previous routing back, at once."""
-    one = Client().call("POST", f"/api/v1/endpoints/{name}/rollback", response=endpoints.EndpointInfo)
+    one = Client().call("POST", api("endpoints", name, "rollback"), response=endpoints.EndpointInfo)
     click.echo(f"{one.name}: {_routes(one)}")
 
 
@@ -55,11 +54,9 @@ def rollback(name: str) -> None:
 @click.option("--revise", is_flag=True, help="allow to change labels given before")
 def label(name: str, path: Path, *, revise: bool) -> None:
     """Add late labels from a JSON file: [{"prediction_id": ..., "value": ..., "time_ms": ...}, ...]."""
-    rows = read_yaml(path.read_text(encoding="utf-8"), what=path.name)
-    if not isinstance(rows, list):
-        raise InvalidInput(f"{path.name}: a list of labels is expected", field="path")
-    body = json.dumps({"labels": rows, "revise": revise}).encode()
-    taken = Client().send("POST", f"/api/v1/endpoints/{name}/labels", body, response=endpoints.LabelReceipt)
+    body = read_json(path, endpoints.LabelBatch, under="labels")
+    body.revise = revise
+    taken = Client().call("POST", api("endpoints", name, "labels"), body=body, response=endpoints.LabelReceipt)
     click.echo(f"added {taken.added}, unchanged {taken.unchanged}, revised {taken.revised}")
 
 

@@ -9,6 +9,7 @@ import click
 
 from flyball.cli.printing import table
 from flyball.client import Client
+from flyball.client.paths import api
 from flyball.wire.v1 import audit as shapes
 from flyball.wire.v1 import loops
 
@@ -23,7 +24,7 @@ def approval() -> None:
 @approval.command("list")
 def list_approvals() -> None:
     """List approvals, newest first."""
-    found = Client().call("GET", "/api/v1/approvals", response=loops.ApprovalList)
+    found = Client().call("GET", api("approvals"), response=loops.ApprovalList)
     rows = [[one.id, one.state, one.requested_by, one.decided_by or "-", one.digest] for one in found.approvals]
     table(["id", "state", "requested by", "decided by", "digest"], rows)
 
@@ -34,7 +35,7 @@ def list_approvals() -> None:
 def approve(approval_id: str, digest: str) -> None:
     """Approve exactly this content; the requester cannot."""
     body = loops.Approve(digest=digest)
-    one = Client().call("POST", f"/api/v1/approvals/{approval_id}/approve", body=body, response=loops.ApprovalInfo)
+    one = Client().call("POST", api("approvals", approval_id, "approve"), body=body, response=loops.ApprovalInfo)
     click.echo(f"{one.id} {one.state}")
 
 
@@ -44,7 +45,7 @@ def approve(approval_id: str, digest: str) -> None:
 def reject(approval_id: str, reason: str) -> None:
     """Reject with a reason."""
     body = loops.Reject(reason=reason)
-    one = Client().call("POST", f"/api/v1/approvals/{approval_id}/reject", body=body, response=loops.ApprovalInfo)
+    one = Client().call("POST", api("approvals", approval_id, "reject"), body=body, response=loops.ApprovalInfo)
     click.echo(f"{one.id} {one.state}")
 
 
@@ -57,7 +58,7 @@ def audit() -> None:
 @click.argument("path", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def verify(path: Path | None) -> None:
     """Check the chain: on the server, or offline in an exported file PATH. Exit status 1 names the first bad entry."""
-    found = _verify_file(path) if path else Client().call("GET", "/api/v1/audit/verify", response=shapes.Verified)
+    found = _verify_file(path) if path else Client().call("GET", api("audit", "verify"), response=shapes.Verified)
     if found.intact:
         click.echo(f"intact: {found.count} events, head {found.head}")
         return
@@ -69,7 +70,7 @@ def verify(path: Path | None) -> None:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def export(path: Path) -> None:
     """Write the whole chain to a file of JSON lines."""
-    Client().download("/api/v1/audit/export", path)
+    Client().download(api("audit", "export"), path)
     click.echo(f"{path}: {path.stat().st_size} bytes")
 
 
@@ -78,7 +79,7 @@ def export(path: Path) -> None:
 @click.argument("key")
 def why(kind: str, key: str) -> None:
     """Walk from an alert, a model version (NAME/N) or a prediction back to its causes."""
-    found = Client().call("GET", f"/api/v1/why/{KINDS[kind]}/{key}", response=shapes.WhyAnswer)
+    found = Client().call("GET", api("why", KINDS[kind], *key.split("/")), response=shapes.WhyAnswer)
     click.echo(found.text)
 
 

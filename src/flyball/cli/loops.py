@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from flyball.cli.printing import moment, table
+from flyball.cli.reading import read_text
 from flyball.client import Client
+from flyball.client.paths import api
 from flyball.wire.v1 import loops
 
 
@@ -20,8 +22,8 @@ def loop() -> None:
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def set_loop(path: Path) -> None:
     """Set a loop from its YAML file."""
-    body = loops.LoopDocument(document=path.read_text(encoding="utf-8"))
-    made = Client().call("POST", "/api/v1/loops", body=body, response=loops.LoopInfo)
+    body = loops.LoopDocument(document=read_text(path))
+    made = Client().call("POST", api("loops"), body=body, response=loops.LoopInfo)
     click.echo(f"{made.name} guards endpoint {made.endpoint}")
 
 
@@ -33,7 +35,7 @@ def set_loop(path: Path) -> None:
 def promote(name: str, version: int, training: str, holdout: str) -> None:
     """Ask for a model VERSION to go into production through the gates of loop NAME."""
     body = loops.NewPromotion(version=version, training=training, holdout=holdout)
-    made = Client().call("POST", f"/api/v1/loops/{name}/promotions", body=body, response=loops.RequestInfo)
+    made = Client().call("POST", api("loops", name, "promotions"), body=body, response=loops.RequestInfo)
     click.echo(f"{made.id}  {made.state}")
 
 
@@ -41,7 +43,7 @@ def promote(name: str, version: int, training: str, holdout: str) -> None:
 @click.argument("name")
 def requests(name: str) -> None:
     """List the requests of a loop, newest first."""
-    found = Client().call("GET", f"/api/v1/loops/{name}/requests", response=loops.RequestList)
+    found = Client().call("GET", api("loops", name, "requests"), response=loops.RequestList)
     rows = [
         [
             one.id,
@@ -65,6 +67,6 @@ def request() -> None:
 @click.argument("request_id")
 def show_request(request_id: str) -> None:
     """Show a request and how far it came."""
-    one = Client().call("GET", f"/api/v1/requests/{request_id}", response=loops.RequestInfo)
+    one = Client().call("GET", api("requests", request_id), response=loops.RequestInfo)
     rows = [[name, value] for name in one.__struct_fields__ if (value := getattr(one, name)) not in {"", None, 0}]
     table(["field", "value"], rows)

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from flyball.cli.printing import table
+from flyball.cli.reading import read_text
 from flyball.client import Client
+from flyball.client.paths import api, versioned
 from flyball.wire.v1 import models
 
 
@@ -20,7 +22,7 @@ def model() -> None:
 @click.argument("version")
 def show_version(version: str) -> None:
     """Show a version (NAME/N): digest, run, aliases and evidence."""
-    one = Client().call("GET", f"/api/v1/models/{version}", response=models.ModelVersionInfo)
+    one = Client().call("GET", versioned("models", version), response=models.ModelVersionInfo)
     click.echo(
         f"{one.name}/{one.version}  {one.digest}\nrun {one.run_id or '-'}  aliases {', '.join(one.aliases) or '-'}"
     )
@@ -36,8 +38,8 @@ def policy() -> None:
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def publish(path: Path) -> None:
     """Publish a policy file."""
-    body = models.NewPolicy(document=path.read_text(encoding="utf-8"))
-    made = Client().call("POST", "/api/v1/policies", body=body, response=models.PolicyInfo)
+    body = models.NewPolicy(document=read_text(path))
+    made = Client().call("POST", api("policies"), body=body, response=models.PolicyInfo)
     click.echo(f"{made.name}/{made.version}  {made.digest}  {', '.join(made.rules)}")
 
 
@@ -45,7 +47,7 @@ def publish(path: Path) -> None:
 @click.argument("version")
 def show_policy(version: str) -> None:
     """Show a published policy (NAME/N)."""
-    one = Client().call("GET", f"/api/v1/policies/{version}", response=models.PolicyInfo)
+    one = Client().call("GET", versioned("policies", version), response=models.PolicyInfo)
     click.echo(f"{one.name}/{one.version}  {one.digest}  {', '.join(one.rules)}")
 
 
@@ -58,14 +60,14 @@ def decision() -> None:
 @click.argument("decision_id")
 def show_decision(decision_id: str) -> None:
     """Show what a gate decided and why."""
-    _print(Client().call("GET", f"/api/v1/decisions/{decision_id}", response=models.DecisionInfo))
+    _print(Client().call("GET", api("decisions", decision_id), response=models.DecisionInfo))
 
 
 @decision.command()
 @click.argument("decision_id")
 def replay(decision_id: str) -> None:
     """Decide again from the stored evidence."""
-    _print(Client().call("POST", f"/api/v1/decisions/{decision_id}/replay", response=models.DecisionInfo))
+    _print(Client().call("POST", api("decisions", decision_id, "replay"), response=models.DecisionInfo))
 
 
 def _print(one: models.DecisionInfo) -> None:

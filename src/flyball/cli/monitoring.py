@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from flyball.cli.printing import moment, table
+from flyball.cli.reading import read_text
 from flyball.client import Client
+from flyball.client.paths import api
 from flyball.wire.v1 import monitors
 
 
@@ -20,8 +22,8 @@ def monitor() -> None:
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def set_monitor(path: Path) -> None:
     """Set a monitor from its YAML file."""
-    body = monitors.MonitorDocument(document=path.read_text(encoding="utf-8"))
-    made = Client().call("POST", "/api/v1/monitors", body=body, response=monitors.MonitorInfo)
+    body = monitors.MonitorDocument(document=read_text(path))
+    made = Client().call("POST", api("monitors"), body=body, response=monitors.MonitorInfo)
     click.echo(f"{made.name} watches endpoint {made.endpoint}")
 
 
@@ -29,7 +31,7 @@ def set_monitor(path: Path) -> None:
 @click.argument("name")
 def windows(name: str) -> None:
     """List what the windows of a monitor showed."""
-    found = Client().call("GET", f"/api/v1/monitors/{name}/windows", response=monitors.WindowList)
+    found = Client().call("GET", api("monitors", name, "windows"), response=monitors.WindowList)
     rows = [
         [moment(one.start_ms), one.state, one.rows, one.labelled, _accuracy(one), one.verdict, ", ".join(one.drifted)]
         for one in found.windows
@@ -45,7 +47,7 @@ def alert() -> None:
 @alert.command("list")
 def list_alerts() -> None:
     """List alerts, newest first."""
-    found = Client().call("GET", "/api/v1/alerts", response=monitors.AlertList)
+    found = Client().call("GET", api("alerts"), response=monitors.AlertList)
     rows = [
         [one.id, one.kind, one.state, moment(one.window_start_ms), "; ".join(one.cause[:2])] for one in found.alerts
     ]
@@ -56,7 +58,7 @@ def list_alerts() -> None:
 @click.argument("alert_id")
 def acknowledge(alert_id: str) -> None:
     """Say that you look after an alert."""
-    one = Client().call("POST", f"/api/v1/alerts/{alert_id}/acknowledge", response=monitors.AlertInfo)
+    one = Client().call("POST", api("alerts", alert_id, "acknowledge"), response=monitors.AlertInfo)
     click.echo(f"{one.id} {one.state}")
 
 
@@ -64,7 +66,7 @@ def acknowledge(alert_id: str) -> None:
 @click.argument("alert_id")
 def resolve(alert_id: str) -> None:
     """Say that the cause of an alert is gone."""
-    one = Client().call("POST", f"/api/v1/alerts/{alert_id}/resolve", response=monitors.AlertInfo)
+    one = Client().call("POST", api("alerts", alert_id, "resolve"), response=monitors.AlertInfo)
     click.echo(f"{one.id} {one.state}")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import click
 import msgspec
 
 from flyball.cli.printing import table
 from flyball.client import Client
+from flyball.client.paths import api
+from flyball.kernel.canonical import JsonValue, canonical_json
 from flyball.kernel.documents import read_yaml
 from flyball.kernel.errors import FlyballError, InvalidInput
 from flyball.wire.v1 import pipelines
@@ -32,10 +35,10 @@ def run(path: str, params: tuple[str, ...], *, no_wait: bool) -> None:
     """Run a pipeline, PATH is module:function."""
     client = Client()
     body = pipelines.NewPipelineRun(pipeline=path, parameters=dict(map(_parameter, params)))
-    started = client.call("POST", "/api/v1/pipeline-runs", body=body, response=pipelines.PipelineRunInfo)
+    started = client.call("POST", api("pipeline-runs"), body=body, response=pipelines.PipelineRunInfo)
     click.echo(started.id, err=not no_wait)
     while not no_wait:
-        found = client.call("GET", f"/api/v1/pipeline-runs/{started.id}", response=pipelines.PipelineRunInfo)
+        found = client.call("GET", api("pipeline-runs", started.id), response=pipelines.PipelineRunInfo)
         if found.state in ENDED:
             _report(found)
             return
@@ -45,7 +48,7 @@ def run(path: str, params: tuple[str, ...], *, no_wait: bool) -> None:
 @pipeline.command("list")
 def list_runs() -> None:
     """List pipeline runs, newest first."""
-    found = Client().call("GET", "/api/v1/pipeline-runs", response=pipelines.PipelineRunList)
+    found = Client().call("GET", api("pipeline-runs"), response=pipelines.PipelineRunList)
     table(["id", "pipeline", "state"], [[one.id, one.pipeline, one.state] for one in found.runs])
 
 
@@ -60,4 +63,4 @@ def _parameter(text: str) -> tuple[str, msgspec.Raw]:
     if not separator:
         raise InvalidInput(f"'{text}' is no parameter: write name=value", field="param")
     plain: object = {"dataset": value[1:]} if value.startswith("@") else read_yaml(value, what=f"parameter {name}")
-    return name, msgspec.Raw(msgspec.json.encode(plain))
+    return name, msgspec.Raw(canonical_json(cast("JsonValue", plain)))

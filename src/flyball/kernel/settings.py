@@ -83,6 +83,11 @@ class Settings:
         return self.artifacts_url or (self.home / "artifacts").as_uri()
 
     @property
+    def owner_token_file(self) -> Path:
+        """The file that holds the owner's token, on the account that runs the server."""
+        return self.home / "owner.token"
+
+    @property
     def resolved_server_url(self) -> str:
         """The server URL with the default filled in."""
         return self.server_url or f"http://{self.host}:{self.port}"

@@ -1,4 +1,4 @@
-"""The HTTP application: the route tables mounted, each call parsed, authorised, run in a thread and rendered."""
+"""The HTTP application: the route tables mounted, each call authorised, parsed, run in a thread and rendered."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match
 from starlette.routing import Route as MountedRoute
 
 from flyball.governance.entities import Principal
-from flyball.kernel.documents import invalid_document
-from flyball.kernel.errors import FlyballError, InvalidInput, LimitExceeded, NotFound
+from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, NotFound, Unsupported
 from flyball.kernel.logs import get_logger
 from flyball.server.authentication import authenticate
-from flyball.server.errors import render_error
+from flyball.server.errors import render_error, render_refusal
+from flyball.server.headers import SecureHeaders
 from flyball.server.hosts import HostGuard
+from flyball.server.parsing import read_request
 from flyball.server.platform import Platform
-from flyball.server.routing import PUBLIC, Answer, Call, Dialect, Route
+from flyball.server.routing import PUBLIC, V1_PREFIX, Answer, Call, Route
 from flyball.server.table import all_routes
 
 _log = get_logger("server")
-_BODILESS = frozenset({"GET", "DELETE", "HEAD"})
 
 
-def build_app(platform: Platform) -> Starlette:
-    """Mount every route of the tables; a route without a permission cannot be written down."""
-    mounted = [
-        MountedRoute(route.path, _endpoint(route, platform), methods=[route.method]) for route in _ordered(all_routes())
-    ]
+def build_app(platform: Platform, *, routes: Iterable[Route] | None = None) -> Starlette:
+    """Mount every route of the tables (or the ones given); a route without a permission cannot be written down."""
+    rows = _ordered(all_routes() if routes is None else routes)
+    mounted = [MountedRoute(route.path, _endpoint(route, platform), methods=[route.method]) for route in rows]
     app = Starlette(
         routes=mounted,
-        middleware=[Middleware(HostGuard, settings=platform.settings)],
-        exception_handlers={404: _unknown_path, 405: _unknown_path},
+        middleware=[Middleware(SecureHeaders), Middleware(HostGuard, settings=platform.settings)],
+        exception_handlers={404: _unknown_path, 405: _unknown_method},
     )
     app.router.redirect_slashes = False
     return app
@@ -51,12 +51,14 @@ def _endpoint(route: Route, platform: Platform) -> Callable[[Request], Awaitable
         try:
             return await _answer(route, platform, request)
         except FlyballError as error:
-            if error.code == "internal":
-                _log.error("request_failed", path=request.url.path, exc_info=error)
+            if error.code is ErrorCode.INTERNAL:
+                _log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
             return render_error(error, route.dialect)
+        except ClientDisconnect:
+            return render_error(InvalidInput("the client went away before the end of the body"), route.dialect)
         except Exception as error:  # noqa: BLE001 -- the last boundary: the cause goes to the log, never to the client
             _log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-            return render_error(FlyballError("internal error; the server's log has the cause"), route.dialect)
+            return render_error(FlyballError("internal error"), route.dialect)
 
     return endpoint
 
@@ -66,7 +68,7 @@ async def _answer(route: Route, platform: Platform, request: Request) -> Respons
     if route.permission != PUBLIC:
         principal = await run_in_threadpool(authenticate, request, platform.access)
         principal.require(route.permission)
-    body = await _body(route, request, limit_bytes=platform.settings.max_request_bytes)
+    body = await read_request(route, request, limit_bytes=platform.settings.max_request_bytes)
     call = Call(platform=platform, principal=principal, path=request.path_params, body=body, request=request)
     return _render(await run_in_threadpool(route.handler, call), route)
 
@@ -77,59 +79,21 @@ def _render(answer: Answer, route: Route) -> Response:
     return Response(msgspec.json.encode(answer), status_code=route.status, media_type="application/json")
 
 
-async def _body(route: Route, request: Request, *, limit_bytes: int) -> msgspec.Struct | None:
-    if route.request is None:
-        return None
-    if request.method in _BODILESS:
-        return _convert(_query(request, route.request), route.request)
-    raw = await _read(request, limit_bytes)
-    if route.dialect is Dialect.MLFLOW and not _is_object(raw):
-        raw = b"{}"  # MLflow's server reads a malformed body as an empty message
-    try:
-        return msgspec.json.decode(raw or b"{}", type=route.request, strict=route.dialect is Dialect.V1)
-    except msgspec.ValidationError as error:
-        raise invalid_document(error, route.request, what="the request") from error
-    except msgspec.DecodeError as error:
-        raise InvalidInput(f"the body is no JSON: {error}", field="body") from error
-
-
-async def _read(request: Request, limit_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    received = 0
-    async for chunk in request.stream():
-        received += len(chunk)
-        if received > limit_bytes:
-            raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _is_object(raw: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(raw), dict)
-    except msgspec.DecodeError:
-        return False
-
-
-def _query(request: Request, shape: type[msgspec.Struct]) -> dict[str, object]:
-    """Take repeated parameters as lists exactly where the shape says list."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    lists = {name for name, field in fields.items() if "list" in str(field.type) or "tuple" in str(field.type)}
-    values = request.query_params
-    return {key: values.getlist(key) if key in lists else values[key] for key in values}
-
-
-def _convert(values: dict[str, object], shape: type[msgspec.Struct]) -> msgspec.Struct:
-    try:
-        return msgspec.convert(values, type=shape, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid_document(error, shape, what="the request") from error
-
-
 async def _unknown_path(request: Request, _error: Exception) -> Response:
-    """Answer for a path nobody serves; the MLflow client wants no error code in it, to fall back to older paths."""
-    if request.url.path.startswith("/api/v1/"):
-        return render_error(
-            NotFound(f"{request.method} {request.url.path} is not served here", field="path"), Dialect.V1
-        )
-    return PlainTextResponse("Not Found\n", status_code=404)
+    """Answer for a path that nobody serves."""
+    path = request.url.path
+    if path.startswith(V1_PREFIX):
+        return render_refusal(NotFound(f"{path} is not served here", field="path"), path, status=404)
+    return render_refusal(NotFound("Not Found"), path, status=404)
+
+
+async def _unknown_method(request: Request, _error: Exception) -> Response:
+    """Answer for a path that is served by other methods; the MLflow client takes a 404 for it better."""
+    path = request.url.path
+    if not path.startswith(V1_PREFIX):
+        return render_refusal(NotFound("Not Found"), path, status=404)
+    rows = [row for row in request.app.routes if row.matches(request.scope)[0] is Match.PARTIAL]
+    allowed = ", ".join(sorted({method for row in rows for method in row.methods}))
+    response = render_refusal(Unsupported(f"{path} takes {allowed}, not {request.method}"), path, status=405)
+    response.headers["allow"] = allowed
+    return response

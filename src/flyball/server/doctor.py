@@ -1,4 +1,4 @@
-"""Look at an installation from all sides, and say for each what is wrong and what to do."""
+"""Look at an installation from all sides, and say for each what is wrong and what to do. Nothing is made or mended here."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-
-from sqlalchemy.exc import SQLAlchemyError
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from flyball.artifacts.opening import open_blob_store
+from flyball.governance.access import Access
+from flyball.governance.sql import SqlAccessStore
 from flyball.kernel.clock import SystemClock
-from flyball.kernel.db import open_database
-from flyball.kernel.errors import FlyballError
+from flyball.kernel.db import Database, open_database
+from flyball.kernel.errors import FlyballError, NotFound, Unauthenticated
 from flyball.kernel.events import EventLog
 from flyball.kernel.events.sql import SqlEventStore
 from flyball.kernel.settings import Settings
 from flyball.server import migrations
-from flyball.server.home import PRIVATE_FILE, TOKEN_FILE
+from flyball.server.home import OTHERS
 from flyball.server.up import answers
 
+# Below this a day of predictions and one training run may not fit any more.
 LEAST_FREE_BYTES = 1_000_000_000
 PROBE = b"flyball doctor"
+_SQLITE = "sqlite:///"
+_START = "run: flyball up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,38 +56,35 @@ def examine(settings: Settings) -> Iterator[Finding]:
     for subject, check in checks:
         try:
             yield check(settings)
-        except (FlyballError, OSError, SQLAlchemyError) as error:
-            message = error.message if isinstance(error, FlyballError) else str(error).splitlines()[0]
+        except Exception as error:  # noqa: BLE001 -- whatever goes wrong here is what people came to see
+            message = error.message if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
+            first = message.splitlines()[0]
             yield Finding(
-                subject=subject, healthy=False, detail=message, remedy="mend what the message names, look again"
+                subject=subject, healthy=False, detail=first, remedy="mend what the message names, look again"
             )
 
 
 def _python(_settings: Settings) -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    return Finding(
-        subject="python", healthy=sys.version_info >= (3, 11), detail=version, remedy="use Python 3.11 to 3.13"
-    )
+    healthy = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding(subject="python", healthy=healthy, detail=version, remedy="use Python 3.11 to 3.13")
 
 
 def _home(settings: Settings) -> Finding:
-    if not settings.home.exists():
-        return Finding(
-            subject="home", healthy=False, detail=f"{settings.home} does not exist", remedy="run: flyball up"
-        )
+    if not settings.home.is_dir():
+        return Finding(subject="home", healthy=False, detail=f"no folder {settings.home}", remedy=_START)
     mode = stat.S_IMODE(settings.home.stat().st_mode)
-    private = mode & 0o077 == 0
     return Finding(
         subject="home",
-        healthy=private,
+        healthy=not mode & OTHERS,
         detail=f"{settings.home} (mode {mode:o})",
         remedy=f"others on this machine can look into it: chmod 700 {settings.home}",
     )
 
 
 def _disk(settings: Settings) -> Finding:
-    place = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
-    free = shutil.disk_usage(place).free
+    places = {_existing(settings.home)} | {_existing(path) for path in [_artifact_folder(settings)] if path}
+    free, place = min((shutil.disk_usage(place).free, str(place)) for place in places)
     return Finding(
         subject="disk",
         healthy=free >= LEAST_FREE_BYTES,
@@ -91,19 +93,23 @@ def _disk(settings: Settings) -> Finding:
     )
 
 
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
 def _database(settings: Settings) -> Finding:
-    with closing(open_database(settings.resolved_database_url)) as database:
+    with closing(_open_existing(settings)) as database:
         at, newest = migrations.current(database), migrations.newest()
     return Finding(
         subject="database",
         healthy=at == newest,
         detail=f"schema at {at or 'nothing'}, newest {newest}",
-        remedy="run: flyball db upgrade" if at else "run: flyball up",
+        remedy="run: flyball db upgrade" if at else _START,
     )
 
 
 def _audit(settings: Settings) -> Finding:
-    with closing(open_database(settings.resolved_database_url)) as database:
+    with closing(_open_newest(settings)) as database:
         found = EventLog(SqlEventStore(database), SystemClock()).verify()
     detail = f"{found.count} events" if found.intact else f"broken at entry {found.first_bad}: {found.reason}"
     remedy = "stop everything, keep a copy of the database, and compare it with a backup or an exported chain"
@@ -111,8 +117,11 @@ def _audit(settings: Settings) -> Finding:
 
 
 def _artifacts(settings: Settings) -> Finding:
+    folder = _artifact_folder(settings)
+    if folder is not None and not folder.is_dir():
+        return Finding(subject="artifacts", healthy=False, detail=f"no folder {folder}", remedy=_START)
     store = open_blob_store(settings)
-    blob = store.put([PROBE])
+    blob = store.put([PROBE])  # the same content each time, so that it is kept once
     whole = b"".join(store.open(blob.digest)) == PROBE
     return Finding(
         subject="artifacts",
@@ -123,16 +132,22 @@ def _artifacts(settings: Settings) -> Finding:
 
 
 def _token(settings: Settings) -> Finding:
-    path = settings.home / TOKEN_FILE
+    path = settings.owner_token_file
     if not path.exists():
-        return Finding(subject="owner token", healthy=False, detail=f"{path} is missing", remedy="run: flyball up")
+        return Finding(subject="owner token", healthy=False, detail=f"no file {path}", remedy=_START)
     mode = stat.S_IMODE(path.stat().st_mode)
-    return Finding(
-        subject="owner token",
-        healthy=mode == PRIVATE_FILE,
-        detail=f"{path} (mode {mode:o})",
-        remedy=f"others can read it: chmod 600 {path}, delete it, and restart the server to get a new one",
-    )
+    if mode & OTHERS:
+        remedy = "others could read it: restart the server, which revokes it and makes a new one"
+        return Finding(subject="owner token", healthy=False, detail=f"{path} (mode {mode:o})", remedy=remedy)
+    with closing(_open_newest(settings)) as database:
+        clock = SystemClock()
+        access = Access(SqlAccessStore(database), EventLog(SqlEventStore(database), clock), clock, database)
+        try:
+            access.authenticate(path.read_text(encoding="utf-8").strip())
+        except Unauthenticated as error:
+            remedy = "restart the server, which makes a new one"
+            return Finding(subject="owner token", healthy=False, detail=f"{path}: {error.message}", remedy=remedy)
+    return Finding(subject="owner token", healthy=True, detail=f"{path} (mode {mode:o})")
 
 
 def _server(settings: Settings) -> Finding:
@@ -140,5 +155,30 @@ def _server(settings: Settings) -> Finding:
         subject="server",
         healthy=answers(settings),
         detail=settings.resolved_server_url,
-        remedy="nothing answers there; run: flyball up",
+        remedy=f"nothing answers there; {_START}",
     )
+
+
+def _open_existing(settings: Settings) -> Database:
+    """Open the database without making one."""
+    url = settings.resolved_database_url
+    path = Path(url.removeprefix(_SQLITE))
+    if url.startswith(_SQLITE) and not path.exists():
+        raise NotFound(f"no file {path}; {_START}", field="database")
+    return open_database(url)
+
+
+def _open_newest(settings: Settings) -> Database:
+    database = _open_existing(settings)
+    try:
+        migrations.require_newest(database)
+    except FlyballError:
+        database.close()
+        raise
+    return database
+
+
+def _artifact_folder(settings: Settings) -> Path | None:
+    """Return the folder of the artifacts, None where they lie elsewhere."""
+    parts = urlsplit(settings.resolved_artifacts_url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None

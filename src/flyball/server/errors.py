@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from flyball.kernel.errors import ErrorCode, FlyballError
-from flyball.server.routing import Dialect
+from flyball.server.routing import V1_PREFIX, Dialect
+from flyball.wire.v1.failure import ErrorBody, ErrorDetail
 
 # code: (HTTP status, status in the MLflow dialect, MLflow error code)
 TABLE: dict[ErrorCode, tuple[int, int, str]] = {
@@ -29,20 +30,8 @@ TABLE: dict[ErrorCode, tuple[int, int, str]] = {
     ErrorCode.INTERNAL: (500, 500, "INTERNAL_ERROR"),
 }
 RETRY_AFTER_S = "1"
-
-
-class ErrorDetail(msgspec.Struct, omit_defaults=True):
-    """What went wrong: a stable code, a sentence for a person, and the field it is about."""
-
-    code: str
-    message: str
-    field: str | None = None
-
-
-class ErrorBody(msgspec.Struct):
-    """The body of every error of `/api/v1`."""
-
-    error: ErrorDetail
+# Said in the place of whatever an internal error says: that is for the log, and may hold statements, paths and values.
+INTERNAL_MESSAGE = "internal error; the server's log has the cause"
 
 
 class MlflowErrorBody(msgspec.Struct):
@@ -55,13 +44,26 @@ class MlflowErrorBody(msgspec.Struct):
 def render_error(error: FlyballError, dialect: Dialect) -> Response:
     """Turn an error into a response of the route's dialect."""
     v1_status, mlflow_status, mlflow_code = TABLE[error.code]
+    message = INTERNAL_MESSAGE if error.code is ErrorCode.INTERNAL else error.message
     body: msgspec.Struct
     if dialect is Dialect.MLFLOW:
-        status, body = mlflow_status, MlflowErrorBody(error_code=mlflow_code, message=error.message)
+        status, body = mlflow_status, MlflowErrorBody(error_code=mlflow_code, message=message)
     else:
         status = v1_status
-        body = ErrorBody(error=ErrorDetail(code=error.code.value, message=error.message, field=error.field))
+        body = ErrorBody(error=ErrorDetail(code=error.code.value, message=message, field=error.field))
     headers = {"retry-after": RETRY_AFTER_S} if error.retryable else {}
     if error.code is ErrorCode.UNAUTHENTICATED:
         headers["www-authenticate"] = 'Bearer realm="flyball"'
     return Response(msgspec.json.encode(body), status_code=status, media_type="application/json", headers=headers)
+
+
+def render_refusal(error: FlyballError, path: str, *, status: int) -> Response:
+    """Answer a request that no route took: our errors under `/api/v1`, plain text elsewhere.
+
+    An error code in it would keep the MLflow client from falling back to its older paths.
+    """
+    if not path.startswith(V1_PREFIX):
+        return PlainTextResponse(error.message + "\n", status_code=status)
+    response = render_error(error, Dialect.V1)
+    response.status_code = status
+    return response

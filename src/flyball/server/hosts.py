@@ -8,10 +8,11 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flyball.kernel.errors import PermissionDenied
 from flyball.kernel.settings import Settings
+from flyball.server.errors import render_refusal
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -25,22 +26,32 @@ class HostGuard:
         self._names = LOOPBACK | extra | {settings.host.lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] != "http":  # neither a WebSocket nor anything else is served
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers.get("host", ""), headers.get("origin"))
-        if refusal:
-            await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
+        refusal = self._refusal(headers.getlist("host"), headers.getlist("origin"))
+        if refusal is None:
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await render_refusal(refusal, scope["path"], status=403)(scope, receive, send)
 
-    def _refusal(self, host: str, origin: str | None) -> str:
-        if _name(host) not in self._names:
-            return "This host name is not served here. Add it to FLYBALL_ALLOWED_HOSTS if it should be.\n"
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return "Requests from other origins are refused.\n"
-        return ""
+    def _refusal(self, hosts: list[str], origins: list[str]) -> PermissionDenied | None:
+        if len(hosts) != 1 or _name(hosts[0]) not in self._names:
+            return PermissionDenied(
+                "this host name is not served here; add it to FLYBALL_ALLOWED_HOSTS if it should be", field="host"
+            )
+        if any(_authority(origin) != hosts[0].lower() for origin in origins):
+            return PermissionDenied("requests from other origins are refused", field="origin")
+        return None
+
+
+def _authority(origin: str) -> str | None:
+    """Return host and port of an origin, None where it has none (`null`, or no URL)."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _name(host: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 import flyball
-from flyball.server.errors import ErrorBody
 from flyball.server.routing import PUBLIC, Dialect, Route
 from flyball.server.table import all_routes
+from flyball.wire.v1.failure import ErrorBody
 
 _TEMPLATE = re.compile(r"\{(?P<name>[a-z_]+)(:path)?\}")
 _REF = "#/components/schemas/{name}"
@@ -57,12 +57,17 @@ def _operation(route: Route, by_shape: dict[type[msgspec.Struct], Any], componen
     }
     if route.permission != PUBLIC:
         operation["security"] = [{"token": []}]
-    if route.request is not None and route.method in _BODILESS:
+    if route.request is not None and (route.streamed or route.method in _BODILESS):
         parameters += _query(components[route.request.__name__])
     elif route.request is not None:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": by_shape[route.request]}},
+        }
+    if route.streamed:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
     if parameters:
         operation["parameters"] = parameters

@@ -24,6 +24,7 @@ Public = Literal["public"]
 PUBLIC: Public = "public"
 """Declared by the few routes that answer without an identity; there is no way to leave a permission out."""
 
+V1_PREFIX = "/api/v1/"
 NOBODY = "anonymous"
 
 
@@ -83,8 +84,9 @@ Answer = msgspec.Struct | Response
 class Route:
     """One row of the table.
 
-    `request` is the shape of the JSON body, or of the query where the method has no body; None means that the handler
-    reads neither (or streams the body). `path` uses Starlette's templates.
+    `request` is the shape of the JSON body, or of the query where the method has no body. A `streamed` route takes bytes as
+    its body, which the handler reads by `Call.chunks`; `request` is then the shape of its query. Without a shape, a route of
+    our own API takes no keys at all. `path` uses Starlette's templates.
     """
 
     method: str
@@ -96,3 +98,4 @@ class Route:
     response: type[msgspec.Struct] | None = None
     dialect: Dialect = Dialect.V1
     status: int = 200
+    streamed: bool = False

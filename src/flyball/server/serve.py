@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from types import FrameType
 
@@ -15,6 +16,7 @@ from flyball.server.platform import open_platform
 from flyball.server.supervisor import follow_parent
 from flyball.server.worker import Worker
 
+# Shorter than the supervisor's patience, so that what drains ends by itself.
 DRAIN_S = 10
 _log = get_logger("server")
 
@@ -23,37 +25,48 @@ def run_server(settings: Settings, *, supervised: bool) -> None:
     """Serve the API until SIGTERM or Ctrl-C, then finish the requests in flight."""
     prepare_home(settings)
     configure_logs(settings, process="server")
-    platform = open_platform(settings)
-    ensure_owner_token(platform)
     if supervised:
         follow_parent()
-    config = uvicorn.Config(
-        build_app(platform),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    uvicorn.Server(config).run()
-    platform.close()
+    with contextlib.closing(open_platform(settings)) as platform:
+        ensure_owner_token(platform)
+        config = uvicorn.Config(
+            build_app(platform),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+        server = uvicorn.Server(config)
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            server.should_exit = True
+
+        # uvicorn puts its own handlers in front of these while it serves, and raises the signal again when it has drained:
+        # without ours, that would end the process before its stores are closed.
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        server.run()
+    _log.info("drained")
 
 
 def run_worker(settings: Settings, *, supervised: bool) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the present task."""
     prepare_home(settings)
     configure_logs(settings, process="worker")
-    platform = open_platform(settings)
-    worker = Worker(platform)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        worker.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
     if supervised:
         follow_parent()
-    _log.info("working")
-    worker.run()
-    platform.close()
+    with contextlib.closing(open_platform(settings)) as platform:
+        worker = Worker(platform)
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        _log.info("working")
+        worker.run()
+    _log.info("drained")

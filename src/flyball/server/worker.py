@@ -10,22 +10,26 @@ import contextlib
 import functools
 import os
 import socket
-import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 from flyball.governance.permissions import Role
 from flyball.kernel.errors import AlreadyExists, Conflict, FlyballError
 from flyball.kernel.leases import Lease
 from flyball.kernel.leases.holding import Holdings
 from flyball.kernel.logs import get_logger
-from flyball.pipelines.entities import PipelineRun, RunState
+from flyball.pipelines.entities import RunState
 from flyball.retraining.loops import Loop
 from flyball.server.platform import Platform
 
 SERVICE = "service:pipelines"
 MONITOR_ACTOR = "service:monitor"
+# The token of a run is revoked at its end; a worker that was killed leaves one that ends by itself.
 TOKEN_S = 86_400
+# How long a queued run is left alone after an attempt at it was refused.
+LEAVE_S = 5.0
 # Steps may see these and nothing else of the worker's environment: a training script must not find its secrets.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "OMP_NUM_THREADS")
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
@@ -39,9 +43,13 @@ class Worker:
     def __init__(self, platform: Platform, *, pipelines_at_once: int = 1) -> None:
         self._platform = platform
         self._holder = f"worker:{socket.gethostname()}:{os.getpid()}"
-        self._stopping = threading.Event()
+        self._stopping = False
+        # A queue of this kind may be put to in a signal handler at any moment; an Event may not.
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._complaints: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(pipelines_at_once, thread_name_prefix="pipeline")
-        self._running: dict[str, Future[PipelineRun]] = {}
+        self._running: dict[str, Future[None]] = {}
+        self._left: dict[str, float] = {}
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
@@ -49,32 +57,44 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`; an error in one task is logged and does not keep the others from their turn."""
         pause_s = self._platform.settings.worker_poll_ms / 1000
-        while not self._stopping.is_set():
+        while not self._stopping:
             if not self.round():
-                self._stopping.wait(pause_s)
+                with contextlib.suppress(Empty):
+                    self._wake.get(timeout=pause_s)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._holdings.close()
 
     def stop(self) -> None:
         """Ask `run` to end after the present task. Safe in a signal handler."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.put(None)
 
     def round(self) -> bool:
         """Do everything that is due once; return whether anything was done."""
         tasks: tuple[Callable[[], bool], ...] = (self._sweep, self._start_pipelines, self._evaluate, self._conduct)
-        done = [self._guarded(task) for task in tasks]  # every task has its turn, whatever the others did
+        done = [self._guarded(task.__name__.removeprefix("_"), task) for task in tasks]  # each has its turn
         return any(done)
 
-    def _guarded(self, task: Callable[[], bool]) -> bool:
+    def _guarded(self, name: str, task: Callable[[], bool]) -> bool:
         try:
-            return task()
-        except Conflict:
-            return False  # another worker was faster
+            done = task()
+        except Conflict as error:
+            _log.debug("task_yielded", task=name, message=error.message)  # another worker was faster
+            return False
         except FlyballError as error:
-            _log.error("task_failed", task=task.__name__, code=error.code.value, message=error.message)
+            self._complain(name, code=error.code.value, message=error.message)
+            return False
         except Exception as error:  # noqa: BLE001 -- the last boundary of the worker: log it, go on with the other tasks
-            _log.error("task_failed", task=task.__name__, exc_info=error)
-        return False
+            self._complain(name, message=repr(error), cause=error)
+            return False
+        self._complaints.pop(name, None)
+        return done
+
+    def _complain(self, name: str, *, message: str, code: str = "internal", cause: BaseException | None = None) -> None:
+        """Log an error once, not in every round for as long as it lasts."""
+        if self._complaints.get(name) != message:
+            self._complaints[name] = message
+            _log.error("task_failed", task=name, code=code, message=message, exc_info=cause)
 
     def _sweep(self) -> bool:
         lost = self._platform.leases.sweep()
@@ -89,49 +109,71 @@ class Worker:
         for run in reversed(queued):
             if len(self._running) >= self._slots:
                 break
-            if run.id not in self._running:
+            if run.id not in self._running and not self._was_left_lately(run.id):
                 self._running[run.id] = self._pool.submit(self._execute, run.id)
                 started = True
         return started
 
-    def _execute(self, run_id: str) -> PipelineRun:
-        try:
-            return self._platform.pipelines.execute(run_id, environment=self._environment(), holder=self._holder)
-        except Exception as error:
-            _log.error("pipeline_failed", run=run_id, exc_info=error)
-            raise
+    def _was_left_lately(self, run_id: str) -> bool:
+        """Tell whether an attempt at a run was refused a moment ago: its former holder may not count as lost yet."""
+        left = self._left.get(run_id)
+        return left is not None and time.monotonic() - left < LEAVE_S
 
-    def _environment(self) -> dict[str, str]:
-        """Return what a step may know: how to reach the server, with a token of its own that expires."""
+    def _execute(self, run_id: str) -> None:
+        try:
+            with self._environment() as environment:
+                self._platform.pipelines.execute(run_id, environment=environment, holder=self._holder)
+        except Conflict as error:  # somebody else has it, or it was cancelled
+            _log.info("pipeline_left", run=run_id, message=error.message)
+            self._left[run_id] = time.monotonic()
+        except Exception as error:  # noqa: BLE001 -- the end of this thread: whatever it was goes to the log
+            _log.error("pipeline_failed", run=run_id, exc_info=error)
+            self._left[run_id] = time.monotonic()
+
+    @contextlib.contextmanager
+    def _environment(self) -> Iterator[dict[str, str]]:
+        """Lend what a step may know: how to reach the server, with a token of its own that ends with the run."""
         platform = self._platform
         with contextlib.suppress(AlreadyExists):
             platform.access.create_identity(SERVICE, Role.SERVICE, actor=SERVICE)
-        lifetime_s = min(TOKEN_S, platform.settings.step_timeout_s * 2)
-        _, secret = platform.access.issue(SERVICE, expires_in_s=lifetime_s, label="pipeline run", actor=SERVICE)
+        token, secret = platform.access.issue(SERVICE, expires_in_s=TOKEN_S, label="pipeline run", actor=SERVICE)
         url = platform.settings.resolved_server_url
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         tracking = {"MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_TOKEN": secret}
-        return {**passed, **QUIET, **tracking, "FLYBALL_SERVER_URL": url, "FLYBALL_TOKEN": secret}
+        try:
+            yield {**passed, **QUIET, **tracking, "FLYBALL_SERVER_URL": url, "FLYBALL_TOKEN": secret}
+        finally:
+            platform.access.revoke(token.id, actor=SERVICE)
 
     def _evaluate(self) -> bool:
-        done = False
-        for monitor in self._platform.monitors.list():
-            if not self._platform.monitors.has_work(monitor.name):
-                continue
-            lease = self._holdings.take(f"monitor/{monitor.name}")
-            if lease is not None:
-                fence = functools.partial(self._platform.leases.fence, lease)
-                self._platform.monitors.evaluate(monitor.name, actor=MONITOR_ACTOR, fence=fence)
-                done = True
-        return done
+        return self._each(
+            "monitor",
+            [(one.name, functools.partial(self._evaluate_one, one.name)) for one in self._platform.monitors.list()],
+        )
+
+    def _evaluate_one(self, monitor: str) -> bool:
+        if not self._platform.monitors.has_work(monitor):
+            return False
+        lease = self._holdings.take(f"monitor/{monitor}")
+        if lease is None:
+            return False
+        fence = functools.partial(self._platform.leases.fence, lease)
+        self._platform.monitors.evaluate(monitor, actor=MONITOR_ACTOR, fence=fence)
+        return True
 
     def _conduct(self) -> bool:
-        moved = False
-        for loop in self._platform.requests.loops():
-            lease = self._holdings.take(f"loop/{loop.loop}")
-            if lease is not None:
-                moved |= self._turn(loop, lease)
-        return moved
+        return self._each(
+            "loop", [(one.loop, functools.partial(self._conduct_one, one)) for one in self._platform.requests.loops()]
+        )
+
+    def _conduct_one(self, loop: Loop) -> bool:
+        lease = self._holdings.take(f"loop/{loop.loop}")
+        return lease is not None and self._turn(loop, lease)
+
+    def _each(self, kind: str, turns: list[tuple[str, Callable[[], bool]]]) -> bool:
+        """Give each its turn; one that fails does not keep the others from theirs."""
+        done = [self._guarded(f"{kind}/{name}", turn) for name, turn in turns if not self._stopping]
+        return any(done)
 
     def _turn(self, loop: Loop, lease: Lease) -> bool:
         before = self._platform.requests.running(loop.loop)

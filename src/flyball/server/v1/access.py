@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flyball.governance.entities import TokenInfo
-from flyball.governance.permissions import Permission
-from flyball.kernel.errors import Unauthenticated
+from flyball.governance.permissions import ROLES, Permission, parse_permission
+from flyball.kernel.errors import PermissionDenied, Unauthenticated
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import Done
 from flyball.wire.v1 import access as shapes
@@ -32,6 +32,7 @@ def identities(call: Call[None]) -> shapes.Identities:
 def issue(call: Call[shapes.NewToken]) -> shapes.IssuedToken:
     """Make a token."""
     body = call.body
+    _refuse_wider(call)
     token, secret = call.platform.access.issue(
         body.identity, expires_in_s=body.expires_in_s, label=body.label, actor=call.actor, permissions=body.permissions
     )
@@ -54,6 +55,24 @@ def login_link(call: Call[None]) -> shapes.LoginLink:
     if call.principal is None:
         raise Unauthenticated("this route needs a token")
     return shapes.LoginLink(path=f"/ui/login?code={call.platform.access.issue_link(call.principal)}")
+
+
+def _refuse_wider(call: Call[shapes.NewToken]) -> None:
+    """Stop a token that would make one that may do more than itself: narrowing a token would be worth nothing.
+
+    Raises:
+        PermissionDenied: the message names what the caller lacks.
+    """
+    if call.principal is None:
+        raise Unauthenticated("this route needs a token")
+    role = call.platform.access.get_identity(call.body.identity).role
+    wanted = ROLES[role] if call.body.permissions is None else map(parse_permission, call.body.permissions)
+    beyond = sorted(set(wanted) - call.principal.permissions)
+    if beyond:
+        raise PermissionDenied(
+            f"the new token would be allowed '{beyond[0]}', and yours is not; narrow it by 'permissions'",
+            field="permissions",
+        )
 
 
 def _token(token: TokenInfo) -> shapes.Token:

@@ -28,7 +28,7 @@ def events(call: Call[shapes.EventQuery]) -> shapes.EventList:
     """List events."""
     query = call.body
     subject = Ref(query.subject) if query.subject is not None else None
-    found = call.platform.audit.page(after=query.after, limit=min(query.limit, 1_000), subject=subject)
+    found = call.platform.audit.page(after=query.after, limit=query.limit, subject=subject)
     return shapes.EventList(events=[_event(event) for event in found])
 
 

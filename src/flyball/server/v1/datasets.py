@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
 from starlette.responses import StreamingResponse
 
 from flyball.artifacts.scratch import disk_faults
-from flyball.datasets import DatasetVersion
+from flyball.datasets import Datasets, DatasetVersion
 from flyball.datasets.entities import check_name
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput
-from flyball.retraining.gathering import dataset_of
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import Done
 from flyball.wire.v1 import datasets as shapes
 
 FORMATS = {"csv": ".csv", "parquet": ".parquet"}
+_VERSION_NAME = re.compile(r"[^/]+/[1-9][0-9]{0,8}")
 
 
-def add(call: Call[None]) -> shapes.Dataset:
+def add(call: Call[shapes.UploadQuery]) -> shapes.Dataset:
     """Take the bytes of a CSV or Parquet file and make a version of them."""
-    query = call.request.query_params
-    unknown = set(query) - {"source", "format"}
-    if unknown or not query.get("source") or query.get("format") not in FORMATS:
-        raise InvalidInput(
-            "give ?source=<where the data comes from>&format=csv or format=parquet, nothing else", field="query"
-        )
     name = check_name(call.path["name"])
     with tempfile.TemporaryDirectory(prefix="flyball-upload-") as folder, disk_faults():
-        path = Path(folder) / f"{name}{FORMATS[query['format']]}"  # messages about the file name the dataset
+        path = Path(folder) / f"{name}{FORMATS[call.body.format]}"  # messages about the file name the dataset
         with path.open("wb") as file:
             for chunk in call.chunks(call.platform.settings.max_artifact_bytes):
                 file.write(chunk)
-        version = call.platform.datasets.add_file(name, path, source=query["source"], actor=call.actor)
+        version = call.platform.datasets.add_file(name, path, source=call.body.source, actor=call.actor)
     return dataset_shape(version)
 
 
@@ -56,9 +51,22 @@ def profile(call: Call[None]) -> StreamingResponse:
 
 def use(call: Call[shapes.UseDataset]) -> Done:
     """Note that a run used a dataset version."""
-    version = dataset_of(call.platform.datasets, call.body.dataset)
+    version = dataset_named(call.platform.datasets, call.body.dataset)
     call.platform.note_use(call.path["run_id"], version, context=call.body.context, actor=call.actor)
     return Done()
+
+
+def dataset_named(datasets: Datasets, text: str, *, field: str = "dataset") -> DatasetVersion:
+    """Return the dataset version called `<name>/<n>`.
+
+    Raises:
+        InvalidInput: the name has another form.
+        NotFound: there is no such version.
+    """
+    if not _VERSION_NAME.fullmatch(text):
+        raise InvalidInput(f"'{text[:80]}' is no dataset version: expected <name>/<n>, for example elec/1", field=field)
+    name, _, number = text.rpartition("/")
+    return datasets.get(name, int(number))
 
 
 def dataset_shape(version: DatasetVersion) -> shapes.Dataset:
@@ -75,7 +83,7 @@ def dataset_shape(version: DatasetVersion) -> shapes.Dataset:
 
 
 def _named(call: Call[None]) -> DatasetVersion:
-    return dataset_of(call.platform.datasets, f"{call.path['name']}/{call.path['version']}")
+    return dataset_named(call.platform.datasets, f"{call.path['name']}/{call.path['version']}")
 
 
 ROUTES = (
@@ -92,7 +100,9 @@ ROUTES = (
         path="/api/v1/datasets/{name}",
         permission=Permission.DATASETS_WRITE,
         handler=add,
+        request=shapes.UploadQuery,
         response=shapes.Dataset,
+        streamed=True,
         summary="Make a dataset version of a CSV or Parquet file",
     ),
     Route(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flyball.governance.permissions import Permission
 from flyball.registry import Decision, ModelVersion, Policy
+from flyball.registry.naming import parse_version
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import models as shapes
 
@@ -11,7 +12,7 @@ from flyball.wire.v1 import models as shapes
 def version(call: Call[None]) -> shapes.ModelVersionInfo:
     """Show a version with its evidence."""
     registry = call.platform.registry
-    found = registry.get_version(call.path["name"], _number(call.path["version"]))
+    found = registry.get_version(call.path["name"], parse_version(call.path["version"]))
     return _version(
         found, {kind.value: digest for kind, digest in registry.evidence(found.name, found.version).items()}
     )
@@ -24,7 +25,7 @@ def publish(call: Call[shapes.NewPolicy]) -> shapes.PolicyInfo:
 
 def policy(call: Call[None]) -> shapes.PolicyInfo:
     """Show a policy."""
-    return _policy(call.platform.gatekeeper.policy(call.path["name"], _number(call.path["version"])))
+    return _policy(call.platform.gatekeeper.policy(call.path["name"], parse_version(call.path["version"])))
 
 
 def decision(call: Call[None]) -> shapes.DecisionInfo:
@@ -35,12 +36,6 @@ def decision(call: Call[None]) -> shapes.DecisionInfo:
 def replay(call: Call[None]) -> shapes.DecisionInfo:
     """Decide again by the policy and the evidence of then."""
     return _decision(call.platform.gatekeeper.replay(call.path["decision"]))
-
-
-def _number(text: str) -> int:
-    from flyball.registry.naming import parse_version
-
-    return parse_version(text)
 
 
 def _version(found: ModelVersion, evidence: dict[str, str]) -> shapes.ModelVersionInfo:

@@ -7,24 +7,24 @@ from collections.abc import Mapping
 import msgspec
 
 from flyball.governance.permissions import Permission
-from flyball.kernel.canonical import JsonValue
+from flyball.kernel.canonical import JsonValue, parse_json
 from flyball.pipelines.entities import PipelineRun
-from flyball.retraining.gathering import dataset_of
 from flyball.server.routing import Call, Route
+from flyball.server.v1.datasets import dataset_named
 from flyball.wire.v1 import pipelines as shapes
 
 
 def submit(call: Call[shapes.NewPipelineRun]) -> shapes.PipelineRunInfo:
     """Queue a pipeline; the worker takes it. A dataset named without its digest is pinned to the one it has now."""
-    parameters = {name: _pinned(call, msgspec.json.decode(raw)) for name, raw in call.body.parameters.items()}
+    parameters = {name: _pinned(call, parse_json(bytes(raw))) for name, raw in call.body.parameters.items()}
     run = call.platform.pipelines.submit(call.body.pipeline, parameters, actor=call.actor)
     return _run(run)
 
 
 def _pinned(call: Call[shapes.NewPipelineRun], value: JsonValue) -> JsonValue:
     if isinstance(value, Mapping) and set(value) == {"dataset"}:
-        name = str(value["dataset"])
-        return {"dataset": name, "digest": dataset_of(call.platform.datasets, name).digest}
+        found = dataset_named(call.platform.datasets, str(value["dataset"]), field="parameters")
+        return {"dataset": f"{found.name}/{found.version}", "digest": found.digest}
     return value
 
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
+
+MAX_INT64 = 2**63 - 1
+
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
+"""A number from 0 on that every database can keep."""
+
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+"""A version number, or a count of things that are asked for."""
+
+DatasetVersionName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[^/]+/[1-9][0-9]{0,8}$", max_length=200)]
+"""A version of a dataset as `<name>/<n>`."""
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

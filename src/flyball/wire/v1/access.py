@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyball.wire.v1 import Body, Shape
+from flyball.wire.v1 import Body, Shape, Whole
 
 
 class Me(Shape):
@@ -37,7 +37,7 @@ class NewToken(Body):
 
     identity: str
     label: str
-    expires_in_s: int
+    expires_in_s: Whole
     permissions: list[str] | None = None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-from flyball.wire.v1 import Body, Shape
+from flyball.wire.v1 import Body, Shape, Whole
 
 
 class Verified(Shape):
@@ -20,8 +22,8 @@ class Verified(Shape):
 class EventQuery(Body):
     """Which events: after a sequence number, of one subject."""
 
-    after: int = 0
-    limit: int = 100
+    after: Whole = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
     subject: str | None = None
 
 

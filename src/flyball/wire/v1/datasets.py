@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from flyball.wire.v1 import Body, Shape
+from typing import Annotated, Literal
+
+import msgspec
+
+from flyball.wire.v1 import Body, DatasetVersionName, Shape
 
 
 class ColumnShape(Shape):
@@ -32,14 +36,14 @@ class DatasetList(Shape):
 
 
 class UploadQuery(Body):
-    """What the bytes of an upload are."""
+    """What the bytes of an upload are, and where they come from."""
 
-    source: str
-    format: str
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    format: Literal["csv", "parquet"]
 
 
 class UseDataset(Body):
     """Which dataset version a run used, and for what."""
 
-    dataset: str
+    dataset: DatasetVersionName
     context: str = "training"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyball.wire.v1 import Body, Shape
+from flyball.wire.v1 import Body, Shape, Whole
 
 
 class RouteInfo(Shape):
@@ -55,7 +55,7 @@ class LabelItem(Body):
 
     prediction_id: str
     value: float | str | bool
-    time_ms: int
+    time_ms: Whole
 
 
 class LabelBatch(Body):

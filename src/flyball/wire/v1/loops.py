@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flyball.wire.v1 import Body, Shape
+from flyball.wire.v1 import Body, DatasetVersionName, Positive, Shape
 
 
 class LoopDocument(Body):
@@ -30,9 +30,9 @@ class LoopList(Shape):
 class NewPromotion(Body):
     """A person's request to bring a version into production, through the same gates as automation."""
 
-    version: int
-    training: str
-    holdout: str
+    version: Positive
+    training: DatasetVersionName
+    holdout: DatasetVersionName
 
 
 class RequestInfo(Shape):

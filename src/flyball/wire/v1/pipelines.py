@@ -30,8 +30,8 @@ class PipelineRunInfo(Shape):
     pipeline: str
     state: str
     steps: list[StepInfo]
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: str = ""
+    result: msgspec.Raw
+    error: str
 
 
 class PipelineRunList(Shape):
