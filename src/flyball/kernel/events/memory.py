@@ -25,7 +25,7 @@ class MemoryEventStore:
     def read(self, *, after: int, limit: int, subject: Ref | None = None, kind: str | None = None) -> list[Event]:
         wanted = [
             event
-            for event in self._events[after:]
+            for event in self._events[max(after, 0) :]
             if (subject is None or event.subject == subject) and (kind is None or event.kind == kind)
         ]
         return [_copy(event) for event in wanted[:limit]]
@@ -40,7 +40,11 @@ class MemoryEventStore:
         return [edge for event in self._events for edge in event.edges if edge.object == target]
 
     def all_edges(self, *, after: int, limit: int) -> list[tuple[int, Edge]]:
-        return [(event.seq, edge) for event in self._events[after : after + limit] for edge in event.edges]
+        return [(event.seq, edge) for event in self._page(after, limit) for edge in event.edges]
+
+    def _page(self, after: int, limit: int) -> list[Event]:
+        start = max(after, 0)
+        return self._events[start : start + limit]
 
     def links(
         self,

@@ -13,6 +13,8 @@ from flyball.kernel.events.ports import EventStore
 
 DEFAULT_PROJECT = "default"
 PAGE = 1_000
+# Below every sequence number that a column can hold: an event forged at 0 or under it must be looked at too.
+BEFORE_ALL = -(2**63)
 EDGES_CHANGED = "its lineage edges were changed"
 
 
@@ -72,13 +74,13 @@ class EventLog:
         return self._verify_edges(found) if found.intact else found
 
     def _pages(self, subject: Ref | None) -> Iterator[Event]:
-        after = 0
+        after = BEFORE_ALL
         while page := self._store.read(after=after, limit=PAGE, subject=subject):
             yield from page
             after = page[-1].seq
 
     def _verify_edges(self, found: Verification) -> Verification:
-        after = 0
+        after = BEFORE_ALL
         while page := self._store.read(after=after, limit=PAGE):
             kept: dict[int, list[Edge]] = {}
             for seq, edge in self._store.all_edges(after=after, limit=PAGE):
