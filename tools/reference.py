@@ -20,6 +20,7 @@ from flyball.kernel.settings import FILE_NAME, PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
+ROOMS = ROOT / "docs" / "rooms"
 NOTE = "<!-- Written by tools/reference.py; change the code, then run it. -->"
 
 PORTS = {
@@ -41,7 +42,29 @@ def pages() -> dict[Path, str]:
         PAGES / "settings.md": settings_page(),
         PAGES / "errors.md": errors_page(),
         PAGES / "extension-points.md": extension_page(),
+        **room_pages(),
     }
+
+
+def room_pages() -> dict[Path, str]:
+    """Return a page per room, which is the README beside its code, and their index in the order of the floors."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ][0]
+    floors = [[name.strip() for name in layer.split("|")] for layer in reversed(contract["layers"])]
+    found: dict[Path, str] = {}
+    lines = ["# Rooms", NOTE, "", "From the ground up; a room knows only rooms below it.", ""]
+    for height, rooms in enumerate(floors, start=1):
+        for room in rooms:
+            readme = ROOT / "src" / "flyball" / room / "README.md"
+            module = importlib.import_module(f"flyball.{room}")
+            promise = (inspect.getdoc(module) or "").splitlines()[0]
+            if readme.exists():
+                found[ROOMS / f"{room}.md"] = f"{NOTE}\n\n{readme.read_text(encoding='utf-8')}"
+                lines.append(f"{height}. [{room}]({room}.md): {promise}")
+            else:
+                lines.append(f"{height}. {room}: {promise}")
+    return {**found, ROOMS / "README.md": "\n".join(lines) + "\n"}
 
 
 def settings_page() -> str:
