@@ -25,7 +25,11 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
     seen: set[Hashable] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise InvalidInput(
+                f"'{key}' on line {key_node.start_mark.line + 1} is no name; put it in quotes", field=str(key)
+            )
         if key in seen:
             line = key_node.start_mark.line + 1
             raise InvalidInput(f"'{key}' is given twice, the second time on line {line}", field=str(key))
@@ -33,6 +37,17 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Hashable, 
     return dict(loader.construct_mapping(node, deep=True))
 
 
+# YAML 1.1 takes `on`, `off`, `yes` and `no` for truth values, `1:30` for ninety and a date for a date; people who write a key
+# called `on` mean the word. Only what JSON calls a truth value or a number is one here, the rest is text.
+_StrictLoader.yaml_implicit_resolvers = {}
+_PLAIN = (
+    ("tag:yaml.org,2002:bool", r"true|false", "tf"),
+    ("tag:yaml.org,2002:null", r"null|~|", ["n", "~", ""]),
+    ("tag:yaml.org,2002:int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
+    ("tag:yaml.org,2002:float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
+)
+for _tag, _pattern, _first in _PLAIN:
+    _StrictLoader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first))
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ from flyball.governance.access import Access
 from flyball.governance.approvals import Approvals
 from flyball.governance.audit import Audit
 from flyball.governance.sql import SqlAccessStore, SqlApprovalStore
-from flyball.governance.why import PredictionResolver, Why
+from flyball.governance.why import Why
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.db import Database, open_database
@@ -35,7 +35,6 @@ from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import SqlAlertStore, SqlLabelStore, SqlMonitorStore, SqlPredictionStore, SqlReportStore
 from flyball.pipelines.limits import Limits
-from flyball.pipelines.ports import DatasetResolver
 from flyball.pipelines.service import Pipelines
 from flyball.pipelines.sql import SqlPipelineStore
 from flyball.registry import Gatekeeper, Registry
@@ -58,30 +57,163 @@ SILENT_MS = 10_000
 DIGEST_SHOWN = 36
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """The rooms, and the few questions that need more than one of them."""
+    """The rooms, each made once, and the few questions that need more than one of them. Share one per process."""
 
-    settings: Settings
-    database: Database
-    clock: Clock
-    events: EventLog
-    leases: LeaseStore
-    artifacts: Artifacts
-    datasets: Datasets
-    tracking: Tracking
-    registry: Registry
-    gatekeeper: Gatekeeper
-    pipelines: Pipelines
-    deployments: Deployments
-    predictions: PredictionLog
-    monitors: Monitors
-    access: Access
-    approvals: Approvals
-    audit: Audit
-    why: Why
-    requests: Requests
-    conductor: Conductor
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database: Database = open_database(settings.resolved_database_url)
+
+    @cached_property
+    def events(self) -> EventLog:
+        """The chain of what happened."""
+        return EventLog(SqlEventStore(self.database), self.clock)
+
+    @cached_property
+    def leases(self) -> LeaseStore:
+        """Who may act on what."""
+        return SqlLeaseStore(self.database, self.clock)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Bytes by content."""
+        names = SqlNameStore(self.database)
+        return Artifacts(
+            open_blob_store(self.settings), names, self.database, max_bytes=self.settings.max_artifact_bytes
+        )
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        """Dataset versions."""
+        return Datasets(SqlDatasetStore(self.database), self.artifacts, self.events, self.clock, self.database)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """Experiments, runs and logged models."""
+        return open_tracking(self.database, events=self.events, clock=self.clock)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Models and their versions."""
+        stores, digest_of = open_stores(self.database), digest_in(self.artifacts)
+        return Registry(stores, digest_of=digest_of, events=self.events, clock=self.clock, database=self.database)
+
+    @cached_property
+    def gatekeeper(self) -> Gatekeeper:
+        """Policies and decisions."""
+        return Gatekeeper(
+            SqlDecisionStore(self.database),
+            registry=self.registry,
+            artifacts=self.artifacts,
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+        )
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """Pipeline runs."""
+        limits = Limits(step_timeout_s=self.settings.step_timeout_s, lease_ttl_ms=self.settings.lease_ttl_ms)
+        return Pipelines(
+            SqlPipelineStore(self.database),
+            self.artifacts,
+            self.leases,
+            self.events,
+            self.clock,
+            self.database,
+            resolver=self._rows_of,
+            limits=limits,
+        )
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """Endpoints and rollouts."""
+        return Deployments(SqlDeploymentStore(self.database), self.events, self.clock, self.database)
+
+    @cached_property
+    def predictions(self) -> PredictionLog:
+        """What was predicted, and what turned out to be true."""
+        return PredictionLog(
+            SqlPredictionStore(self.database),
+            SqlLabelStore(self.database),
+            artifacts=self.artifacts,
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+        )
+
+    @cached_property
+    def monitors(self) -> Monitors:
+        """Windows, reports and alerts."""
+        database = self.database
+        return Monitors(
+            Stores(
+                monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)
+            ),
+            self.predictions,
+            references=References(self.registry.evidence, self.artifacts),
+            events=self.events,
+            clock=self.clock,
+            database=database,
+        )
+
+    @cached_property
+    def access(self) -> Access:
+        """Identities and tokens."""
+        return Access(SqlAccessStore(self.database), self.events, self.clock, self.database)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """What people answered."""
+        identities = SqlAccessStore(self.database)
+        return Approvals(SqlApprovalStore(self.database), self.events, self.clock, self.database, identities=identities)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The record, for those who check it."""
+        return Audit(self.events)
+
+    @cached_property
+    def why(self) -> Why:
+        """From effects to causes."""
+        return Why(self.events, prediction=self._origin_of)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """Loops and their requests."""
+        return Requests(
+            SqlRequestStore(self.database),
+            leases=self.leases,
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+        )
+
+    @cached_property
+    def conductor(self) -> Conductor:
+        """Who moves requests on."""
+        watch = Watch(
+            self.requests,
+            monitors=self.monitors,
+            predictions=self.predictions,
+            datasets=self.datasets,
+            deployments=self.deployments,
+            registry=self.registry,
+            artifacts=self.artifacts,
+        )
+        rooms = Rooms(
+            artifacts=self.artifacts,
+            datasets=self.datasets,
+            pipelines=self.pipelines,
+            registry=self.registry,
+            gatekeeper=self.gatekeeper,
+            approvals=self.approvals,
+            deployments=self.deployments,
+            database=self.database,
+        )
+        scorer = ChildScorer(self.registry, self.artifacts, self.settings)
+        return Conductor(self.requests, watch, scorer, rooms)
 
     def is_alive(self, status: EndpointStatus) -> bool:
         """Tell whether a model server has been heard lately."""
@@ -113,6 +245,20 @@ class Platform:
         """Close the database."""
         self.database.close()
 
+    def _rows_of(self, reference: Mapping[str, JsonValue]) -> pa.Table:
+        version = dataset_of(self.datasets, str(reference["dataset"]))
+        if reference.get("digest", version.digest) != version.digest:
+            raise Conflict(f"dataset {reference['dataset']} has another digest than the one asked for", field="digest")
+        return self.datasets.table(version.name, version.version)
+
+    def _origin_of(self, key: str) -> tuple[Ref, ...]:
+        endpoint, separator, prediction_id = key.partition("/")
+        if not separator:
+            raise InvalidInput("name a prediction as <endpoint>/<prediction id>", field="prediction")
+        row = self.predictions.get(endpoint, prediction_id).to_pylist()[0]
+        model = self.deployments.get(endpoint).model
+        return ref("model-version", f"{model}/{row['version']}"), ref("endpoint", endpoint)
+
 
 def open_platform(settings: Settings, *, clock: Clock | None = None) -> Platform:
     """Join the rooms over the stores that the settings name.
@@ -120,119 +266,10 @@ def open_platform(settings: Settings, *, clock: Clock | None = None) -> Platform
     Raises:
         Conflict: the database's schema is not the newest; the message says how to upgrade it.
     """
-    clock = clock or SystemClock()
-    database = open_database(settings.resolved_database_url)
-    require_newest(database)
-    events = EventLog(SqlEventStore(database), clock)
-    leases = SqlLeaseStore(database, clock)
-    artifacts = Artifacts(
-        open_blob_store(settings), SqlNameStore(database), database, max_bytes=settings.max_artifact_bytes
-    )
-    datasets = Datasets(SqlDatasetStore(database), artifacts, events, clock, database)
-    tracking = open_tracking(database, events=events, clock=clock)
-    registry = Registry(
-        open_stores(database), digest_of=digest_in(artifacts), events=events, clock=clock, database=database
-    )
-    gatekeeper = Gatekeeper(
-        SqlDecisionStore(database),
-        registry=registry,
-        artifacts=artifacts,
-        events=events,
-        clock=clock,
-        database=database,
-    )
-    limits = Limits(step_timeout_s=settings.step_timeout_s, lease_ttl_ms=settings.lease_ttl_ms)
-    pipelines = Pipelines(
-        SqlPipelineStore(database),
-        artifacts,
-        leases,
-        events,
-        clock,
-        database,
-        resolver=_resolver(datasets),
-        limits=limits,
-    )
-    deployments = Deployments(SqlDeploymentStore(database), events, clock, database)
-    predictions = PredictionLog(
-        SqlPredictionStore(database),
-        SqlLabelStore(database),
-        artifacts=artifacts,
-        events=events,
-        clock=clock,
-        database=database,
-    )
-    monitors = Monitors(
-        Stores(monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)),
-        predictions,
-        references=References(registry.evidence, artifacts),
-        events=events,
-        clock=clock,
-        database=database,
-    )
-    access_store = SqlAccessStore(database)
-    approvals = Approvals(SqlApprovalStore(database), events, clock, database, identities=access_store)
-    requests = Requests(SqlRequestStore(database), leases=leases, events=events, clock=clock, database=database)
-    watch = Watch(
-        requests,
-        monitors=monitors,
-        predictions=predictions,
-        datasets=datasets,
-        deployments=deployments,
-        registry=registry,
-        artifacts=artifacts,
-    )
-    rooms = Rooms(
-        artifacts=artifacts,
-        datasets=datasets,
-        pipelines=pipelines,
-        registry=registry,
-        gatekeeper=gatekeeper,
-        approvals=approvals,
-        deployments=deployments,
-        database=database,
-    )
-    scorer = ChildScorer(registry, artifacts, settings)
-    return Platform(
-        settings=settings,
-        database=database,
-        clock=clock,
-        events=events,
-        leases=leases,
-        artifacts=artifacts,
-        datasets=datasets,
-        tracking=tracking,
-        registry=registry,
-        gatekeeper=gatekeeper,
-        pipelines=pipelines,
-        deployments=deployments,
-        predictions=predictions,
-        monitors=monitors,
-        access=Access(access_store, events, clock, database),
-        approvals=approvals,
-        audit=Audit(events),
-        why=Why(events, prediction=_prediction_resolver(predictions, deployments)),
-        requests=requests,
-        conductor=Conductor(requests, watch, scorer, rooms),
-    )
-
-
-def _resolver(datasets: Datasets) -> DatasetResolver:
-    def resolve(reference: Mapping[str, JsonValue]) -> pa.Table:
-        version = dataset_of(datasets, str(reference["dataset"]))
-        if reference.get("digest", version.digest) != version.digest:
-            raise Conflict(f"dataset {reference['dataset']} has another digest than the one asked for", field="digest")
-        return datasets.table(version.name, version.version)
-
-    return resolve
-
-
-def _prediction_resolver(predictions: PredictionLog, deployments: Deployments) -> PredictionResolver:
-    def resolve(key: str) -> tuple[Ref, ...]:
-        endpoint, separator, prediction_id = key.partition("/")
-        if not separator:
-            raise InvalidInput("name a prediction as <endpoint>/<prediction id>", field="prediction")
-        row = predictions.get(endpoint, prediction_id).to_pylist()[0]
-        model = deployments.get(endpoint).model
-        return ref("model-version", f"{model}/{row['version']}"), ref("endpoint", endpoint)
-
-    return resolve
+    platform = Platform(settings, clock or SystemClock())
+    require_newest(platform.database)
+    # Before any thread: two that come first at once would make a room twice.
+    for name, part in vars(Platform).items():
+        if isinstance(part, cached_property):
+            getattr(platform, name)
+    return platform
