@@ -101,12 +101,7 @@ def _gate(name: str, *, catalogue: Catalogue, field: str) -> type[Gate]:
 def _mapping(value: object, *, field: str) -> dict[str, object]:
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{field} must be a mapping of keys to values, not {_kind(value)}", field=field)
-    # YAML 1.1 reads a bare `on` as true; where a word is expected, `on` is meant.
-    named = {"on" if key is True else key: item for key, item in value.items()}
-    for key in named:
-        if not isinstance(key, str):
-            raise InvalidInput(f"{field} has the key {key!r}; keys are words", field=field)
-    return named
+    return dict(value)
 
 
 def _entries(value: object) -> Sequence[object]:

@@ -136,7 +136,7 @@ def test_an_unpublished_policy_is_not_found_and_the_published_are_named(gatekeep
             None,
             "given twice",
         ),
-        ("policy: x\nrules: [{rule: beats_champion, 7: recent}]", InvalidInput, "rules[0]", "keys are words"),
+        ("policy: x\nrules: [{rule: beats_champion, 7: recent}]", InvalidInput, "7", "'7' on line 2 is no name"),
         ("#" * 65_537, LimitExceeded, "policy", "65537 characters"),
     ],
 )
