@@ -414,6 +414,17 @@ def test_a_model_that_breaks_tells_nothing_of_its_inside(
     assert error_of(response) == "internal error; the log of the endpoint has the details"
 
 
+def test_after_an_internal_error_the_connection_goes_on(
+    server: Server, model: ServedModel, frame: pd.DataFrame
+) -> None:
+    server.plane.switch(routing(model, champion=Broken()))
+    with urllib3.HTTPConnectionPool("127.0.0.1", int(server.url.rsplit(":", 1)[1]), maxsize=1, retries=False) as pool:
+        headers = _bearer("owner") | {"content-type": "application/json"}
+        body = json.dumps({"inputs": tensors(frame)})
+        statuses = [pool.request("POST", "/v2/models/elec2/infer", body=body, headers=headers).status for _ in range(5)]
+        assert (statuses, pool.num_connections) == ([500] * 5, 1)
+
+
 @pytest.mark.parametrize("way", ["dataframe_split", "dataframe_records", "inputs", "instances", "rows", "row"])
 def test_mlflows_ways_to_write_rows_give_the_same_predictions(
     way: str, server: Server, frame: pd.DataFrame, forest: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
@@ -94,14 +94,14 @@ class ModelServer:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("send 'Authorization: Bearer <token>'")
-        return await anyio.to_thread.run_sync(self._authorise, token.strip())
+        return await _guarded(anyio.to_thread.run_sync(self._authorise, token.strip()))
 
     async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:
         if self._waiting >= WAITING:
             raise Unavailable(f"{WAITING} requests are waiting already; repeat the call")
         self._waiting += 1
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+            return await _guarded(anyio.to_thread.run_sync(work, limiter=self._threads))
         finally:
             self._waiting -= 1
 
@@ -138,7 +138,7 @@ def build_app(plane: DataPlane, *, authorise: Authorise, max_request_bytes: int)
             Route("/health", server.ready),
             Route("/version", _version),
         ],
-        exception_handlers={FlyballError: _refused, HTTPException: _no_route, Exception: _failed},
+        exception_handlers={FlyballError: _refused, HTTPException: _no_route},
     )
 
 
@@ -152,6 +152,21 @@ async def _live(_request: Request) -> Response:
 
 async def _version(_request: Request) -> Response:
     return PlainTextResponse(flyball.__version__)
+
+
+async def _guarded(work: Awaitable[ResultT]) -> ResultT:
+    """Turn what nobody foresaw into an answer that tells nothing of it.
+
+    Left to Starlette's last resort, the error would be answered and raised again, and the server would close a connection
+    that the client believes to be alive.
+    """
+    try:
+        return await work
+    except FlyballError:
+        raise
+    except Exception as error:
+        _log.exception("request_failed")
+        raise FlyballError("internal error; the log of the endpoint has the details") from error
 
 
 async def _read(request: Request, *, limit: int) -> bytes:
@@ -191,8 +206,3 @@ async def _no_route(_request: Request, error: Any) -> Response:  # noqa: ANN401 
     response = _json(shapes.ErrorBody(error=str(error.detail)), status=error.status_code)
     response.headers.update(error.headers or {})
     return response
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("request_failed", path=request.url.path, exc_info=error)
-    return _json(shapes.ErrorBody(error="internal error; the log of the endpoint has the details"), status=500)
