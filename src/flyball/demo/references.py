@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from flyball.demo.electricity import FEATURES, LABEL, ROWS_A_DAY
+from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, START_MS
 from flyball.demo.model import make_model
 
 WEEK = 7 * ROWS_A_DAY
@@ -41,12 +42,11 @@ def hits_every_window(market: pa.Table, first: np.ndarray, *, start: int, all_ro
 
 
 def _without_holdout(rows: np.ndarray) -> np.ndarray:
-    from flyball.demo.electricity import DAY_MS, START_MS
-
     days = START_MS // DAY_MS + rows // ROWS_A_DAY
-    return rows[days % HOLDOUT_EVERY != 0]
+    kept: np.ndarray = rows[days % HOLDOUT_EVERY != 0]
+    return kept
 
 
-def _arrays(market: pa.Table) -> tuple[object, np.ndarray]:
+def _arrays(market: pa.Table) -> tuple[pd.DataFrame, np.ndarray]:
     frame = market.select([*FEATURES, LABEL]).to_pandas()
     return frame[list(FEATURES)], frame[LABEL].to_numpy()

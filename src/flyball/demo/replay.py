@@ -25,6 +25,19 @@ PATIENCE_S = 60.0
 NAME = "elec2"
 
 
+class Output(msgspec.Struct):
+    """A tensor of the answer, as far as the replay reads it."""
+
+    name: str
+    data: list[float]
+
+
+class Answer(msgspec.Struct):
+    """The endpoint's answer, as far as the replay reads it."""
+
+    outputs: list[Output]
+
+
 class Replay:
     """The application that asks, the world that labels, and the approver who answers requests."""
 
@@ -104,16 +117,14 @@ class Replay:
             },
         }
         answer = self._post(f"{self._url}/v2/models/{NAME}/infer", body)
-        outputs = {output["name"]: output["data"] for output in answer["outputs"]}
-        self.predicted[rows] = outputs["prediction"]
+        self.predicted[rows] = next(output.data for output in answer.outputs if output.name == "prediction")
 
-    def _post(self, url: str, body: object) -> dict[str, list[dict[str, list[int]]]]:
+    def _post(self, url: str, body: object) -> Answer:
         headers = {"authorization": f"Bearer {self._people.application.token}", "content-type": "application/json"}
         response = self._http.request("POST", url, body=msgspec.json.encode(body), headers=headers, timeout=30.0)
         if response.status != 200:  # noqa: PLR2004 -- HTTP OK
             raise FlyballError(f"the endpoint answered {response.status}: {response.data[:300]!r}")
-        found: dict[str, list[dict[str, list[int]]]] = msgspec.json.decode(response.data)
-        return found
+        return msgspec.json.decode(response.data, type=Answer)
 
     def _label(self, first: int, stop: int) -> None:
         if stop <= first:

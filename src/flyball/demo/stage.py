@@ -22,7 +22,12 @@ STOP_S = 30.0
 LOOK_S = 0.02
 TOKEN_S = 86_400
 # A laptop demo compresses weeks into seconds, so the processes look around more often than they would in earnest.
-HURRY = {"FLYBALL_WORKER_POLL_MS": "40", "FLYBALL_ENDPOINT_POLL_MS": "40", "FLYBALL_CAPTURE_FLUSH_MS": "60"}
+HURRY = {
+    "FLYBALL_WORKER_POLL_MS": "40",
+    "FLYBALL_ENDPOINT_POLL_MS": "40",
+    "FLYBALL_CAPTURE_FLUSH_MS": "60",
+    "FLYBALL_WARM_MODULES": "pandas,pyarrow.parquet,sklearn.compose,sklearn.linear_model,sklearn.pipeline,skops.io,mlflow.sklearn",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,9 @@ class Settings:
     """Milliseconds after which captured predictions are on disk; what a `kill -9` can lose at most."""
     endpoint_poll_ms: int = 200
     """Milliseconds between two looks of a model server at its routing."""
+    warm_modules: str = ""
+    """Comma-separated modules that the worker's children find loaded already (for example `sklearn,mlflow.sklearn`), which saves each
+    step seconds of imports; empty means that every child is a fresh interpreter."""
     step_timeout_s: int = 3_600
     """Seconds that one pipeline step may take."""
     max_request_bytes: int = 67_108_864

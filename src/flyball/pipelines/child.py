@@ -45,6 +45,7 @@ def main() -> None:
     folder = Path.cwd()
     task: Task = msgspec.json.decode(sys.stdin.buffer.readline(), type=PlanTask | StepTask)
     end_with_parent()
+    follow_python_path()
     compile_projects_from_source()
     # A pipe is buffered by the block: without this, what a step printed before it was killed would be lost.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -53,6 +54,13 @@ def main() -> None:
     unfinished = folder / f"{OUTCOME_FILE}.part"
     unfinished.write_bytes(msgspec.json.encode(outcome))
     unfinished.rename(folder / OUTCOME_FILE)
+
+
+def follow_python_path() -> None:
+    """Put the folders of PYTHONPATH on the import path, for a process that was forked with another one."""
+    for folder in reversed(os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        if folder and folder not in sys.path:
+            sys.path.insert(0, folder)
 
 
 def attempt(task: Task, folder: Path) -> Outcome:

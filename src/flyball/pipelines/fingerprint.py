@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from importlib.abc import PathEntryFinder  # 25 ms at run time, in every child
 
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+# What started this process; the second is how multiprocessing calls it in a child.
+_MAIN = frozenset({"__main__", "__mp_main__"})
 _METADATA_SUFFIXES = (".dist-info", ".egg-info")
 _compiled: dict[str, Digest] = {}
 """The digest of each source file as it was when it was compiled, by path."""
@@ -33,11 +35,15 @@ _compiled: dict[str, Digest] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A loaded module, the file it came from, and the digest of that file."""
+    """A loaded module and the file it came from."""
 
     module: str
     path: str
-    digest: Digest
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the file, as it was when it was compiled where that is known."""
+        return _digest(self.path)
 
     @property
     def package(self) -> str:
@@ -45,9 +51,12 @@ class Source:
         return self.module.partition(".")[0]
 
     @property
-    def installed(self) -> bool:
-        """Whether the file belongs to the Python installation or a package in it."""
-        return _is_installed(self.path)
+    def of_project(self) -> bool:
+        """Whether it is a file of the user's own: neither in the Python installation nor of Flyball.
+
+        Flyball stands in every key by its version, also where it is run from a checkout.
+        """
+        return self.package != "flyball" and not _is_installed(self.path)
 
 
 class _FromSource(SourceFileLoader):
@@ -80,18 +89,18 @@ def loaded_sources(packages: Iterable[str]) -> list[Source]:
     found = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if name == "__main__" or not isinstance(file, str):
+        if name in _MAIN or not isinstance(file, str):
             continue
-        path = Path(file).absolute()
-        if (not _is_installed(str(path)) or name.partition(".")[0] in wanted) and path.is_file():
-            found.append(Source(module=name, path=str(path), digest=_digest(str(path))))
+        source = Source(module=name, path=str(Path(file).absolute()))
+        if (source.of_project or source.package in wanted) and Path(source.path).is_file():
+            found.append(source)
     return found
 
 
 def code_digest(package: str, sources: Iterable[Source]) -> Digest:
     """Digest what a step of `package` may run. Paths play no part, so that two checkouts share a cache."""
     return digest_json(
-        {source.module: source.digest for source in sources if source.package == package or not source.installed}
+        {source.module: source.digest for source in sources if source.package == package or source.of_project}
     )
 
 
@@ -107,9 +116,8 @@ def changed_source(sources: Mapping[str, str]) -> str | None:
 
 
 def unplanned_sources(sources: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the project's loaded files that are not among these; Flyball's own stand in every key by their version."""
-    loaded = loaded_sources(())
-    return tuple(source.path for source in loaded if source.path not in sources and source.package != "flyball")
+    """Return the project's loaded files that are not among these."""
+    return tuple(source.path for source in loaded_sources(()) if source.path not in sources)
 
 
 def packages_digest() -> Digest:

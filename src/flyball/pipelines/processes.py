@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from select import select
-from typing import IO
+from select import POLLIN, poll
 
 import msgspec
 
-from flyball.kernel.errors import Unavailable
+from flyball.pipelines.children import Child, FreshChild, StartChild
 from flyball.pipelines.exchange import OUTCOME_FILE, Outcome, Plan, Raised, Returned, Task
 from flyball.pipelines.ports import Ended
 
-CHILD_MODULE = "flyball.pipelines.child"
 # Half of this from the start of what was printed and half from the end: where it began, and how it ended.
 LOG_BYTES = 2 * 1024 * 1024
 # How long the parent sleeps at most before it looks at the clock, the lease and the child.
@@ -32,43 +28,29 @@ _CHUNK = 65_536
 
 
 class ProcessRunner:
-    """Run each task in a fresh interpreter. Safe to share between threads."""
+    """Run each task in a process of its own, by default a fresh interpreter. Safe to share between threads."""
 
-    def __init__(self, *, python: str = sys.executable) -> None:
-        self._python = python
+    def __init__(self, *, start: StartChild = FreshChild) -> None:
+        self._start = start
 
     def run(
         self, task: Task, *, folder: Path, environment: Mapping[str, str], timeout_s: float, beat: Callable[[], None]
     ) -> Ended:
-        process = self._start(folder, environment)
+        deadline = time.monotonic() + timeout_s
+        child = self._start(folder, environment)
         printed = PrintedText()
-        try:
-            in_time = _follow(process, task, printed, deadline=time.monotonic() + timeout_s, beat=beat)
-        finally:
-            _end_group(process)
-        _drain(process, printed)
+        with closing(child.stdout):
+            try:
+                in_time = _follow(child, task, printed, deadline=deadline, beat=beat)
+            finally:
+                child.end_group()
+            _drain(child, printed)
         if not in_time:
             reason = f"did not end within {timeout_s:g} s; it and the processes it started were killed"
             return Ended(outcome=None, reason=reason, log=printed.text())
         outcome = _outcome(folder)
-        reason = "" if outcome is not None else _exit_reason(process.returncode)
+        reason = "" if outcome is not None else _exit_reason(child.returncode)
         return Ended(outcome=outcome, reason=reason, log=printed.text())
-
-    def _start(self, folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        # -P keeps the working directory, where values lie, off the import path.
-        command = [self._python, "-P", "-m", CHILD_MODULE]
-        try:
-            return subprocess.Popen(  # noqa: S603 -- our own module in our own interpreter
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=dict(environment),
-                start_new_session=True,
-            )
-        except BlockingIOError as error:
-            raise Unavailable(f"the machine cannot start another process now: {error}") from error
 
 
 class PrintedText:
@@ -98,69 +80,40 @@ class PrintedText:
         return bytes(self._head + mark + self._tail)
 
 
-def _follow(
-    process: subprocess.Popen[bytes], task: Task, printed: PrintedText, *, deadline: float, beat: Callable[[], None]
-) -> bool:
+def _follow(child: Child, task: Task, printed: PrintedText, *, deadline: float, beat: Callable[[], None]) -> bool:
     """Read what the child prints until it ends (True) or its time is up (False)."""
-    output = _output(process)
-    _send(process, task)
+    # The pipe stays open afterwards: its end tells the child that this process has died.
+    with suppress(BrokenPipeError):  # it died before it could read; its exit says why
+        child.stdin.write(msgspec.json.encode(task) + b"\n")
+        child.stdin.flush()
     open_pipe = True
-    while not _has_ended(process):
+    while not child.has_ended():
         if time.monotonic() >= deadline:
             return False
         beat()
         patience = min(LOOK_SECONDS, max(0.0, deadline - time.monotonic()))
         if open_pipe:
-            open_pipe = _read_some(output, printed, patience)
+            open_pipe = _read_some(child, printed, patience)
         else:
             time.sleep(min(patience, _PAUSE_SECONDS))
     return True
 
 
-def _send(process: subprocess.Popen[bytes], task: Task) -> None:
-    # The pipe stays open: its end tells the child that this process has died.
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it died before it could read; its exit says why
-        process.stdin.write(msgspec.json.encode(task) + b"\n")
-        process.stdin.flush()
-
-
-def _read_some(output: IO[bytes], printed: PrintedText, patience: float) -> bool:
+def _read_some(child: Child, printed: PrintedText, patience: float) -> bool:
     """Return False at the end of the pipe."""
-    ready, _, _ = select([output], [], [], patience)
-    if not ready:
+    readable = poll()  # and not select, which refuses descriptors from 1024 on
+    readable.register(child.stdout, POLLIN)
+    if not readable.poll(patience * 1000):
         return True
-    data = os.read(output.fileno(), _CHUNK)
+    data = os.read(child.stdout.fileno(), _CHUNK)
     printed.add(data)
     return bool(data)
 
 
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    # Left uncollected: as long as the child is a zombie, nobody else can get its number, and with it our killpg.
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill whatever is left of the child's process group, and collect the child."""
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left (macOS says PermissionError for a zombie)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdin is not None:
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-
-
-def _drain(process: subprocess.Popen[bytes], printed: PrintedText) -> None:
-    output = _output(process)
+def _drain(child: Child, printed: PrintedText) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < deadline and _read_some(output, printed, LOOK_SECONDS):
+    while time.monotonic() < deadline and _read_some(child, printed, LOOK_SECONDS):
         pass
-    output.close()
-
-
-def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdout is not None
-    return process.stdout
 
 
 def _outcome(folder: Path) -> Outcome | None:

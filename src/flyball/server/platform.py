@@ -35,6 +35,7 @@ from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import SqlAlertStore, SqlLabelStore, SqlMonitorStore, SqlPredictionStore, SqlReportStore
 from flyball.pipelines.limits import Limits
+from flyball.pipelines.processes import ProcessRunner
 from flyball.pipelines.service import Pipelines
 from flyball.pipelines.sql import SqlPipelineStore
 from flyball.registry import Gatekeeper, Registry
@@ -48,6 +49,7 @@ from flyball.retraining.sql import SqlRequestStore
 from flyball.retraining.watching import Watch
 from flyball.server.migrations import require_newest
 from flyball.server.scoring import ChildScorer
+from flyball.server.warm_children import starter
 from flyball.tracking.entities import DatasetInput, LoggedDataset
 from flyball.tracking.service import Tracking, open_tracking
 
@@ -123,6 +125,7 @@ class Platform:
             self.clock,
             self.database,
             resolver=self._rows_of,
+            runner=ProcessRunner(start=starter(self.settings)),
             limits=limits,
         )
 

@@ -12,6 +12,7 @@ from flyball.kernel.errors import Corrupted
 from flyball.kernel.settings import Settings
 from flyball.registry import ModelVersion, Registry
 from flyball.retraining.gathering import files_of
+from flyball.server.warm_children import score_runner
 from flyball.serving.score import score_in_child
 
 
@@ -27,7 +28,8 @@ class ChildScorer:
         registered = self._registry.get_version(model, version)
         with tempfile.TemporaryDirectory(prefix="flyball-model-") as folder:
             fetch_model(self._artifacts, registered, into=Path(folder))
-            found = score_in_child(Path(folder), table, allow_pickle=self._settings.allow_pickle)
+            allow_pickle, run = self._settings.allow_pickle, score_runner(self._settings)
+            found = score_in_child(Path(folder), table, allow_pickle=allow_pickle, run=run)
         return found.column("prediction").combine_chunks()
 
 

@@ -14,7 +14,8 @@ from flyball.server.app import build_app
 from flyball.server.home import ensure_owner_token, prepare_home
 from flyball.server.platform import open_platform
 from flyball.server.supervisor import follow_parent
-from flyball.server.worker import Worker
+from flyball.server.warm_children import prepare_children
+from flyball.server.worker import Worker, passed_on
 
 # Shorter than the supervisor's patience, so that what drains ends by itself.
 DRAIN_S = 10
@@ -57,6 +58,7 @@ def run_worker(settings: Settings, *, supervised: bool) -> None:
     """Work until SIGTERM or Ctrl-C, then finish the present task."""
     prepare_home(settings)
     configure_logs(settings, process="worker")
+    prepare_children(settings, environment=passed_on())
     if supervised:
         follow_parent()
     with contextlib.closing(open_platform(settings)) as platform:

@@ -37,6 +37,11 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON
 _log = get_logger("worker")
 
 
+def passed_on() -> dict[str, str]:
+    """Return what every child of a worker may know of its environment; no setting and no secret is in it."""
+    return {**{name: os.environ[name] for name in PASSED_ON if name in os.environ}, **QUIET}
+
+
 class Worker:
     """One worker process. Any number may run; leases keep them out of each other's way."""
 
@@ -138,10 +143,9 @@ class Worker:
             platform.access.create_identity(SERVICE, Role.SERVICE, actor=SERVICE)
         token, secret = platform.access.issue(SERVICE, expires_in_s=TOKEN_S, label="pipeline run", actor=SERVICE)
         url = platform.settings.resolved_server_url
-        passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         tracking = {"MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_TOKEN": secret}
         try:
-            yield {**passed, **QUIET, **tracking, "FLYBALL_SERVER_URL": url, "FLYBALL_TOKEN": secret}
+            yield {**passed_on(), **tracking, "FLYBALL_SERVER_URL": url, "FLYBALL_TOKEN": secret}
         finally:
             platform.access.revoke(token.id, actor=SERVICE)
 

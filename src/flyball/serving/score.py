@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -59,8 +60,33 @@ def score(model_folder: Path, table: pa.Table, *, allow_pickle: bool = False) ->
     return _predict(load_model(model_folder, allow_pickle=allow_pickle), table)
 
 
+RunChild: TypeAlias = Callable[[bytes, float], tuple[int, str]]
+"""Give a child its spec and wait so many seconds at most; return its exit status and the end of what it printed."""
+
+
+def run_fresh(spec: bytes, timeout_s: float) -> tuple[int, str]:
+    """Run the child in an interpreter of its own.
+
+    Raises:
+        TimeoutError: it took longer, and was ended.
+    """
+    command, environment = [sys.executable, "-m", "flyball.serving.score"], without_secrets(os.environ)
+    try:
+        done = subprocess.run(  # noqa: S603 -- our own module in our own interpreter
+            command, input=spec, capture_output=True, timeout=timeout_s, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    return done.returncode, done.stderr.decode(errors="replace")[-_TAIL_CHARACTERS:]
+
+
 def score_in_child(
-    model_folder: Path, table: pa.Table, *, allow_pickle: bool = False, timeout_s: float = TIMEOUT_S
+    model_folder: Path,
+    table: pa.Table,
+    *,
+    allow_pickle: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    run: RunChild = run_fresh,
 ) -> pa.Table:
     """Do what `score` does in a process of its own, so that whatever the model's files do is done there.
 
@@ -75,30 +101,22 @@ def score_in_child(
         spec = ScoreSpec(
             model=str(model_folder.absolute()), rows=str(rows), result=str(result), allow_pickle=allow_pickle
         )
-        _run_child(spec, timeout_s=timeout_s)
+        _run_child(spec, run, timeout_s=timeout_s)
         return pq.read_table(result, partitioning=None)
 
 
-def _run_child(spec: ScoreSpec, *, timeout_s: float) -> None:
+def _run_child(spec: ScoreSpec, run: RunChild, *, timeout_s: float) -> None:
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "flyball.serving.score"],
-            input=msgspec.json.encode(spec),
-            capture_output=True,
-            timeout=timeout_s,
-            env=_without_secrets(os.environ),
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        status, tail = run(msgspec.json.encode(spec), timeout_s)
+    except TimeoutError as error:
         raise Unavailable(f"scoring with {spec.model} took longer than {timeout_s} s and was ended") from error
-    if done.returncode == REFUSED and Path(spec.result).exists():
+    if status == REFUSED and Path(spec.result).exists():
         raise _refusal(Path(spec.result).read_bytes())
-    if done.returncode != 0:
-        tail = done.stderr.decode(errors="replace")[-_TAIL_CHARACTERS:]
-        raise InvalidInput(f"the model crashed its process (status {done.returncode}): {tail}", field="model")
+    if status != 0:
+        raise InvalidInput(f"the model crashed its process (status {status}): {tail}", field="model")
 
 
-def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Leave out our settings: a token has no business beside a model's files."""
     return {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
 
@@ -137,8 +155,13 @@ def _array(column: pa.ChunkedArray, name: str) -> Array:
     return values
 
 
+def run_as_child() -> None:
+    """Run as the child, to the end of the process."""
+    sys.exit(main())
+
+
 def main() -> int:
-    """Run as the child."""
+    """Do what the spec on standard input asks for, and return the exit status."""
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=ScoreSpec)
     try:
         rows = pq.read_table(spec.rows, partitioning=None)
@@ -151,4 +174,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_child()
