@@ -1,0 +1,1 @@
+"""Wire: the JSON shapes at the edge; it knows no room."""
