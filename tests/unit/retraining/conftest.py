@@ -16,7 +16,7 @@ from flyball.kernel.db import Database
 @pytest.fixture
 def empty_stage(sqlite: Database, tmp_path: Path, clock: ManualClock) -> Iterator[Stage]:
     """Open a platform on SQLite whose newest schema the fixture `sqlite` has made."""
-    with contextlib.closing(Stage(tmp_path, f"sqlite:///{tmp_path / 'flyball.db'}", clock)) as stage:
+    with contextlib.closing(Stage(tmp_path, str(sqlite.engine.url), clock)) as stage:
         stage.prepare()
         yield stage
 
