@@ -19,7 +19,6 @@ THREE_STEPS = """
 
     @step
     def rows(count: int) -> pa.Table:
-        print("making rows")
         return pa.table({"x": list(range(count))})
 
     @step
@@ -32,10 +31,25 @@ THREE_STEPS = """
 
     @pipeline
     def main(count: int, factor: float = 2.0):
-        print("making the plan")
         table = rows(count)
         value = total(table, factor=factor)
         return {"total": value, "text": text(value), "table": table, "count": count}
+"""
+
+PRINTING = """
+    @step
+    def rows(count: int) -> list:
+        print("making rows")
+        return list(range(count))
+
+    @step
+    def total(values: list[int]) -> int:
+        return sum(values)
+
+    @pipeline
+    def main(count: int):
+        print("making the plan")
+        return total(rows(count))
 """
 
 
@@ -54,7 +68,7 @@ def test_values_pass_from_step_to_step_and_become_the_result(project: Project) -
 
 
 def test_what_a_step_prints_is_its_log_and_what_the_pipeline_prints_is_that_of_the_run(project: Project) -> None:
-    project.write(THREE_STEPS)
+    project.write(PRINTING)
 
     run = project.run(count=1)
 
@@ -62,18 +76,18 @@ def test_what_a_step_prints_is_its_log_and_what_the_pipeline_prints_is_that_of_t
     assert project.log(run, "rows") == "making rows\n"
     with pytest.raises(NotFound, match="nothing was printed"):
         project.log(run, "total")
-    with pytest.raises(NotFound, match="no step 'totl'; it has: rows, total, text"):
+    with pytest.raises(NotFound, match="no step 'totl'; it has: rows, total"):
         project.log(run, "totl")
 
 
 def test_every_change_of_state_is_an_event(project: Project) -> None:
-    project.write(THREE_STEPS)
+    project.write(PRINTING)
 
     run = project.run(count=1)
 
     history = project.events.history(run.ref)
-    assert project.kinds(run) == ["submitted", "started", *["step_finished"] * 3, "succeeded"]
-    assert [event.actor for event in history] == ["user:owner", *["service:pipelines"] * 5]
+    assert project.kinds(run) == ["submitted", "started", *["step_finished"] * 2, "succeeded"]
+    assert [event.actor for event in history] == ["user:owner", *["service:pipelines"] * 4]
     assert history[1].payload["holder"] == "test"
     assert project.events.verify().intact
 
