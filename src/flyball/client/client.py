@@ -31,6 +31,7 @@ RETRIES = urllib3.Retry(
     allowed_methods=frozenset({"GET", "HEAD", "PUT", "DELETE"}),
     raise_on_status=False,
     respect_retry_after_header=True,
+    retry_after_max=2,  # seconds; a person waits for this, and the default of urllib3 is six hours
 )
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _CHUNK = 1 << 20
