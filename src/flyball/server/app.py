@@ -28,10 +28,11 @@ from flyball.server.table import all_routes
 _log = get_logger("server")
 
 
-def build_app(platform: Platform, *, routes: Iterable[Route] | None = None) -> Starlette:
-    """Mount every route of the tables (or the ones given); a route without a permission cannot be written down."""
-    rows = _ordered(all_routes() if routes is None else routes)
-    mounted = [MountedRoute(route.path, _endpoint(route, platform), methods=[route.method]) for route in rows]
+def build_app(platform: Platform) -> Starlette:
+    """Mount every route of the tables; a route without a permission cannot be written down."""
+    mounted = [
+        MountedRoute(route.path, _endpoint(route, platform), methods=[route.method]) for route in _ordered(all_routes())
+    ]
     app = Starlette(
         routes=mounted,
         middleware=[Middleware(SecureHeaders), Middleware(HostGuard, settings=platform.settings)],
