@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +28,7 @@ BROKEN_FEATURE = "nswdemand"
 UNIT_ERROR = 1000.0
 ACT_TWO_WEEKS = 3
 CLEAN_WEEKS = 1
+WIDEST = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class References:
 def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: bool) -> None:
     """Train, deploy, replay two years, watch the loop; then break the feed and watch it refuse."""
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo, what it started is drained
     started = time.monotonic()
     market = load_market()
     end = market.num_rows if weeks is None else JOINED_ROW + weeks * WEEK
@@ -152,7 +155,7 @@ def _tell(console: Console, numbers: Numbers, records: Records, folder: Path, li
     share = f"Flyball recovers {numbers.recovered_share:.0%} of the difference"
     console.print(f"retrained every window  {numbers.accuracy_every_window:.4f}   {share}")
     console.rule("flyball why, of the first alert")
-    console.print(records.why, highlight=False, markup=False, soft_wrap=True)
+    console.print(short(records.why), highlight=False, markup=False, soft_wrap=True)
     console.rule("flyball audit verify")
     verified = records.verified
     intact = f"intact: {verified.count} events, head {verified.head}"
@@ -160,6 +163,12 @@ def _tell(console: Console, numbers: Numbers, records: Records, folder: Path, li
     report = folder / "report.html"
     write_report(report, numbers=numbers, lines=lines, records=records, moments=moments)
     console.print(f"report: {report.absolute()}   ({numbers.seconds:.0f} s)")
+
+
+def short(why: str) -> str:
+    """Return the hops of an explanation without the events of each; `flyball why` shows those too."""
+    hops = [line for line in why.splitlines() if not line.lstrip("│ ").startswith("·")]
+    return "\n".join(hop if len(hop) <= WIDEST else hop[: WIDEST - 1] + "…" for hop in hops)
 
 
 def _leave(console: Console, stage: Stage) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from flyball.pipelines import pipeline, step
+
+if TYPE_CHECKING:  # the plan needs no library; a step imports what it uses
+    import pyarrow as pa
 
 EXPERIMENT = "elec2"
 

@@ -12,6 +12,9 @@ DRIFT = "drift"
 NEWLY_VARYING = "newly_varying"
 # Wrong data explains a drop better than any drift does, so faults stand first whatever the strength of a drift.
 FAULT_SCORE = 1_000.0
+# Drift and drops come and go by chance, and may be asked to persist. A broken feed is no matter of chance, nor of the version
+# that reads it, and every window of waiting is a window of wrong answers.
+AT_ONCE = frozenset({AlertKind.DATA_FAULT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +46,20 @@ def new_findings(
         report: the newest report of a window.
         before: the report of the same window that it replaces; what that one showed already is no news.
         earlier: the newest reports of the windows before this one, by start; at least `persist - 1` where there are.
-        persist: how many windows in a row, this one included, must show the same of the same version.
+        persist: how many windows in a row, this one included, must show the same of the same version; not for faults.
     """
     news = shown(report) - shown(before)
-    needed = list(earlier[len(earlier) - (persist - 1) :]) if persist > 1 else []
-    if len(needed) < persist - 1:
-        return []
     return [
         Finding(kind=kind, causes=causes(report, kind))
         for kind in AlertKind
-        if kind in news and all(kind in shown(past) and past.version == report.version for past in needed)
+        if kind in news and (kind in AT_ONCE or _persists(kind, report, earlier, persist=persist))
     ]
+
+
+def _persists(kind: AlertKind, report: WindowReport, earlier: Sequence[WindowReport], *, persist: int) -> bool:
+    needed = list(earlier[len(earlier) - (persist - 1) :]) if persist > 1 else []
+    shows_too = [kind in shown(past) and past.version == report.version for past in needed]
+    return len(needed) == persist - 1 and all(shows_too)
 
 
 def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:

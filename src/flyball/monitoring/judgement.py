@@ -1,4 +1,4 @@
-"""A window's report: its rows in, and what they show of the version that was champion in most of them out. Pure."""
+"""A window's report: its rows in; out what all of them show of the feed, and the champion's of its quality. Pure."""
 
 from __future__ import annotations
 
@@ -46,6 +46,9 @@ def judge_window(
 ) -> WindowReport:
     """Judge a closed or mature window.
 
+    Faults and drift are read from every row that was answered, whoever answered it: the feed is the same for champion and
+    canary. Quality is that of the rows of the version that was champion in most of them.
+
     Args:
         table: all rows of the window with their labels, ordered by time.
         window: the window; its `revision` becomes the report's.
@@ -60,7 +63,7 @@ def judge_window(
     if version is None:
         findings.unknown = dict.fromkeys((DATA, DRIFT, QUALITY), "no champion answered in this window")
     else:
-        _judge_inputs(mine, monitor, reference, findings)
+        _judge_inputs(table, monitor, reference, findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
     evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
     return WindowReport(

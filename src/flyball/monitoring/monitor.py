@@ -100,7 +100,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A monitor, as its file says it.
 
     `window` and `label_maturity` are durations of event time; windows begin at `origin_ms` and every `window` after it.
-    `persist_windows`: how many windows in a row must show the same before it is worth an alert.
+    `persist_windows`: how many windows in a row must show the same drift or drop before it is worth an alert; a fault in the
+    data is one at once.
     """
 
     monitor: str

@@ -81,6 +81,12 @@ def test_an_alert_may_need_several_windows_in_a_row() -> None:
     assert _kinds(_report(20, drift=loud), _report(10, drift=loud), persist=3) == []
 
 
+def test_a_fault_in_the_data_is_an_alert_at_once_whichever_version_read_it() -> None:
+    broken = _report(20, faults=(_fault("a", 0.9),), dropped=True)
+    assert _kinds(broken, persist=2) == [AlertKind.DATA_FAULT]
+    assert _kinds(broken, _report(10, version=2), persist=2) == [AlertKind.DATA_FAULT]
+
+
 def test_windows_of_another_version_do_not_count() -> None:
     loud = (_drift("x", 0.9),)
     assert _kinds(_report(20, drift=loud), _report(10, drift=loud, version=2), persist=2) == []
