@@ -52,7 +52,8 @@ def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Su
         registered = platform.registry.get_version(model, version)
         into = folder / str(registered.version)
         if not into.exists():
-            fetch_model(platform.artifacts, registered, into=into)
+            with TemporaryDirectory(dir=folder) as draft:  # a copy that breaks off must not pass for a whole one
+                fetch_model(platform.artifacts, registered, into=Path(draft) / "model").rename(into)
         return ModelFolder(path=into, digest=registered.digest)
 
     def authorise(token: str) -> str:
