@@ -1,4 +1,4 @@
-"""Look at an installation from all sides, and say for each what is wrong and what to do. Nothing is made or mended here."""
+"""Look at an installation from all sides, and say for each what is wrong and what to do. Nothing is mended here."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def _audit(settings: Settings) -> Finding:
 
 
 def _artifacts(settings: Settings) -> Finding:
-    folder = _artifact_folder(settings)
-    if folder is not None and not folder.is_dir():
-        return Finding(subject="artifacts", healthy=False, detail=f"no folder {folder}", remedy=_START)
+    folder = _artifact_folder(settings)  # made by the first artifact, so it is its parent that must be there
+    if folder is not None and not folder.parent.is_dir():
+        return Finding(subject="artifacts", healthy=False, detail=f"no folder {folder.parent}", remedy=_START)
     store = open_blob_store(settings)
     blob = store.put([PROBE])  # the same content each time, so that it is kept once
     whole = b"".join(store.open(blob.digest)) == PROBE

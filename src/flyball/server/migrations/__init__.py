@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
@@ -16,7 +17,17 @@ FOLDER = Path(__file__).parent
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema to a revision, the newest if not said otherwise; all of it, or nothing of a step."""
+    """Bring the schema to a revision, the newest if not said otherwise; all of it, or nothing of a step.
+
+    Raises:
+        Conflict: the database has tables of somebody else.
+    """
+    if current(database) is None and (tables := inspect(database.engine).get_table_names()):
+        raise Conflict(
+            f"the database has tables ({', '.join(sorted(tables)[:3])}) and no revision of ours: it is another program's; "
+            "set FLYBALL_DATABASE_URL to an empty one",
+            field="database_url",
+        )
     with database.engine.begin() as connection:
         configuration = _configuration()
         configuration.attributes["connection"] = connection
