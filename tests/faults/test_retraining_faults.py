@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 import pytest
@@ -149,8 +150,12 @@ def test_of_two_workers_that_take_the_same_turn_one_writes(anywhere: Stage) -> N
     stage.platform.monitors.evaluate(NAME)
     for _ in range(2):
         outcomes = _together(stage)
-        assert [kind for kind in outcomes if kind not in {Request, Conflict}] == []
-        assert Request in outcomes
+        assert outcomes.count(Request) == 1
+        assert set(outcomes) <= {
+            Request,
+            Conflict,
+            NoneType,
+        }  # None: it saw the other's request before it wrote its own
     (request,) = stage.by_alert
     assert request.state is RequestState.TRAINING
     assert len(stage.platform.pipelines.list()) == 1

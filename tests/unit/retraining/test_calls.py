@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+import pyarrow as pa
+from tests.unit.retraining.documents import LOOP
 from tests.unit.retraining.scenes import ended, half_missing, promote_by_hand
 from tests.unit.retraining.stage import ENGINEER, NAME, Stage, falling, rising
 
@@ -127,3 +130,51 @@ def replace_sets(stage: Stage, request: Request, *, training: str, holdout: str,
         request, state=RequestState.EVALUATING, challenger=2, training=training, holdout=holdout, recent=recent
     )
     return stage.platform.requests.move(forced, before=request, lease=stage.lease, payload={})
+
+
+def test_a_loss_on_rows_unlike_the_training_data_is_covariate_drift(stage: Stage) -> None:
+    def bounded(x: np.ndarray) -> np.ndarray:
+        return np.asarray((x > 0.5) & (x < 1), dtype=np.int64)
+
+    stage.serve(6)
+    stage.serve(2, concept=bounded, change=lambda x: x + 1)
+    stage.serve(1)
+    stage.platform.monitors.evaluate(NAME)
+    stage.turn()
+    request = stage.turn()
+    assert request is not None
+    assert request.state is RequestState.TRAINING, request.reason
+    assert request.cause is Cause.COVARIATE_DRIFT
+    assert "x drifted" in request.reason
+
+
+def test_a_base_dataset_fills_the_span_before_the_traffic_and_is_named_as_a_source(stage: Stage) -> None:
+    stage.platform.datasets.add_table(
+        "base", pa.concat_tables([stage.rows(day, concept=rising) for day in range(-9, 0)]), source="t", actor=ENGINEER
+    )
+    with_base = LOOP.replace("holdout_every: 3", "holdout_every: 3, base: base/1")
+    stage.platform.requests.put_loop(with_base, actor=ENGINEER)
+    stage.let_quality_drop()
+    stage.platform.monitors.evaluate(NAME)
+    stage.turn()
+    request = stage.turn()
+    assert request is not None
+    stem, _, number = request.training.rpartition("/")
+    training = stage.platform.datasets.get(stem, int(number))
+    days = stage.platform.datasets.table(stem, int(number)).column("time_ms").to_numpy() // 86_400_000 - 10_000
+    assert (days.min(), days.max()) == (-3, 4)  # days -4 and 5 are holdout
+    facts = stage.watch.sources.window_facts(training)
+    assert [fact.window for fact in facts if fact.window.startswith("dataset")] == ["dataset base/1"]
+    assert {fact.verdict for fact in facts} == {"clean"}
+    recent = stage.platform.datasets.get("price-recent", 1)
+    assert recent.context["base"] == ""
+
+
+def test_a_base_dataset_of_other_columns_fails_the_request(stage: Stage) -> None:
+    stage.platform.datasets.add_table("base", pa.table({"y": [1.0]}), source="test", actor=ENGINEER)
+    with_base = LOOP.replace("holdout_every: 3", "holdout_every: 3, base: base/1")
+    stage.platform.requests.put_loop(with_base, actor=ENGINEER)
+    stage.let_quality_drop()
+    request = ended(stage)
+    assert request.state is RequestState.FAILED
+    assert "base/1 cannot stand beside" in request.reason
