@@ -161,6 +161,7 @@ def _open_sqlite(database: str | None) -> Database:
     writer = create_engine(url, poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT")
     for engine in (readers, writer):
         event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(writer, "connect", _wait_for_no_lock)  # the group commit waits by itself
     return Database(readers, _SqliteWriter(writer))
 
 
@@ -172,6 +173,10 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA cache_size=-32000")  # 32 MB a connection: the hot indexes of a large store
     cursor.close()
+
+
+def _wait_for_no_lock(connection: object, _record: object) -> None:
+    connection.execute("PRAGMA busy_timeout=0").close()  # type: ignore[attr-defined]
 
 
 class _SqliteWriter:

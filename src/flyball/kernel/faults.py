@@ -31,11 +31,16 @@ def fault_of(error: BaseException | None) -> FlyballError | None:
     return None
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether another connection holds a lock on the SQLite file."""
+    return (getattr(error, "sqlite_errorname", "") or "").startswith(_SQLITE_BUSY)
+
+
 def _sqlite_fault(error: sqlite3.Error) -> FlyballError | None:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(_SQLITE_FULL):
         return _full()
-    if name.startswith(_SQLITE_BUSY):
+    if is_busy(error):
         return _busy()
     if name.startswith(_SQLITE_DAMAGED):
         return _damaged(error)

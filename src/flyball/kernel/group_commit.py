@@ -7,6 +7,7 @@ COMMIT fails, or SQLite has rolled the transaction back, every member is told so
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flyball.kernel.errors import FlyballError, Unavailable
-from flyball.kernel.faults import fault_of
+from flyball.kernel.faults import fault_of, is_busy
 
 # A group is closed after this many members or this long, so that nobody's fsync waits behind an endless queue.
 GROUP_MEMBERS = 64
@@ -23,6 +24,11 @@ GROUP_SECONDS = 0.005
 PATIENCE_SECONDS = 0.05
 # Longer than any change of ours: who waits so long waits for somebody who waits for him. An error is better than silence.
 TURN_SECONDS = 60.0
+# Another process may hold the write lock for a group, or for a long change. SQLite's own waiting sleeps up to 100 ms between
+# two looks, and starves beside a process that writes all the time: between two of its groups the lock is free for less
+# than a millisecond. So we look more often, and by chance, so that two who wait do not keep step.
+BUSY_SECONDS = 60.0
+BUSY_PAUSE_SECONDS = (0.0002, 0.002)
 
 
 class _Group:
@@ -49,15 +55,21 @@ class GroupCommit:
     """One connection, one member at a time, one COMMIT for all who queued up meanwhile.
 
     `connect` returns the connection in autocommit mode, the same one until `discard` was called, which closes it: that is
-    how a transaction in a doubtful state is ended for certain.
+    how a transaction in a doubtful state is ended for certain. It must not wait for locks itself (busy timeout 0).
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], discard: Callable[[], None], *, turn_s: float = TURN_SECONDS
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        discard: Callable[[], None],
+        *,
+        turn_s: float = TURN_SECONDS,
+        busy_s: float = BUSY_SECONDS,
     ) -> None:
         self._connect = connect
         self._discard = discard
         self._turn_s = turn_s
+        self._busy_s = busy_s
         self._turn = threading.Lock()
         self._waiting = 0
         self._counting = threading.Lock()
@@ -119,10 +131,21 @@ class GroupCommit:
         try:
             if self._connect().in_transaction:  # an interrupt fell between BEGIN and the making of the group
                 self._execute("ROLLBACK")
-            self._execute("BEGIN IMMEDIATE")
+            deadline = time.monotonic() + self._busy_s
+            while not self._try_begin(deadline):
+                time.sleep(random.uniform(*BUSY_PAUSE_SECONDS))  # noqa: S311 -- nothing secret depends on it
         except sqlite3.Error:
             self._discard()
             raise
+
+    def _try_begin(self, deadline: float) -> bool:
+        try:
+            self._execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            return False
+        return True
 
     @contextmanager
     def _savepoint(self, group: _Group) -> Iterator[None]:

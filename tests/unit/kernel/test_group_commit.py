@@ -42,14 +42,14 @@ class Bench:
         self.before: dict[str, BaseException] = {}
         self.after: dict[str, BaseException] = {}
         self.connection: Failing | None = None
-        self.commit = GroupCommit(self.connect, self.discard, turn_s=1)
+        self.commit = GroupCommit(self.connect, self.discard, turn_s=1, busy_s=0.2)
         with self.commit.member():
             self.connect().execute("CREATE TABLE t (x INTEGER CHECK (x >= 0))")
 
     def connect(self) -> Failing:
         if self.connection is None:
             self.connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, factory=Failing, timeout=0.1
+                self.path, isolation_level=None, check_same_thread=False, factory=Failing, timeout=0
             )
             self.connection.said, self.connection.before, self.connection.after = self.said, self.before, self.after
             self.connection.execute("PRAGMA journal_mode=WAL")
@@ -252,6 +252,18 @@ def test_a_lock_of_another_process_is_an_error_after_the_timeout(bench: Bench) -
     other.close()
     bench.add(2)
     assert bench.durable() == [2]
+
+
+def test_a_lock_that_another_process_gives_back_in_time_is_waited_for(bench: Bench) -> None:
+    other = sqlite3.connect(bench.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.05, lambda: other.execute("ROLLBACK"))
+    timer.start()
+    bench.add(1)
+    timer.join()
+    other.close()
+    assert bench.said.count("BEGIN IMMEDIATE") > 2
+    assert bench.durable() == [1]
 
 
 def test_who_waits_for_a_thread_that_waits_for_him_gets_an_error_rather_than_silence(bench: Bench) -> None:
