@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, StandardScaler
 
 # Prices are skewed over three orders of magnitude; below this they are noise.
 LOWEST_PRICE = 1e-3
 PRICES = ["nswprice", "vicprice"]
-# A day has two peaks; three harmonics follow them.
-HARMONICS = (1, 2, 3)
+# Two hours a bin follow the two peaks of a day.
+HOURS_OF_DAY = 12
 
 
 def make_model() -> Pipeline:
@@ -30,15 +30,7 @@ def make_model() -> Pipeline:
         [
             ("prices", make_pipeline(*logs), PRICES),
             ("spread", make_pipeline(*logs, FunctionTransformer(np.diff, kw_args={"axis": 1})), PRICES),
-            *[
-                (
-                    f"{name} {turns}",
-                    make_pipeline(MinMaxScaler((0, turns * 2 * np.pi)), FunctionTransformer(wave)),
-                    ["period"],
-                )
-                for turns in HARMONICS
-                for name, wave in (("sine", np.sin), ("cosine", np.cos))
-            ],
+            ("time of day", KBinsDiscretizer(HOURS_OF_DAY, encode="onehot-dense", strategy="uniform"), ["period"]),
             ("rest", "passthrough", ["nswdemand", "vicdemand", "transfer"]),
         ]
     )

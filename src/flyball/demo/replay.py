@@ -18,8 +18,8 @@ from flyball.demo.stage import People, wait_for
 from flyball.kernel.errors import FlyballError, InvalidInput
 from flyball.wire.v1 import endpoints, loops
 
-BATCH = 12
-"""Rows of one request: six hours of the market, answered by one version."""
+BATCH = 24
+"""Rows of one request: half a day of the market, answered by one version."""
 WEEK = 7 * ROWS_A_DAY
 PATIENCE_S = 60.0
 NAME = "elec2"

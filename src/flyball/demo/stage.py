@@ -25,7 +25,7 @@ TOKEN_S = 86_400
 HURRY = {
     "FLYBALL_WORKER_POLL_MS": "40",
     "FLYBALL_ENDPOINT_POLL_MS": "40",
-    "FLYBALL_CAPTURE_FLUSH_MS": "60",
+    "FLYBALL_CAPTURE_FLUSH_MS": "120",
     "FLYBALL_WARM_MODULES": "pandas,pyarrow.parquet,sklearn.compose,sklearn.linear_model,sklearn.pipeline,skops.io,mlflow.sklearn",
 }
 

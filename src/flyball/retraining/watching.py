@@ -56,6 +56,7 @@ class Watch:
         self._predictions = predictions
         self._registry = registry
         self._artifacts = artifacts
+        self._counted: dict[str, tuple[int, tuple[Outcomes, Outcomes]]] = {}
 
     def consider(self, loop: Loop, lease: Lease) -> Request | None:
         """Open a request for the newest window that fires an alert the loop reacts to, within its limits.
@@ -116,11 +117,20 @@ class Watch:
         return stream.watermark_ms if stream is not None else 0
 
     def outcomes(self, loop: Loop, request: Request, rollout: Rollout) -> tuple[Outcomes, Outcomes]:
-        """Return the labelled outcomes of champion and challenger since the canary began."""
-        span = (request.canary_from_ms, self.watermark_ms(loop) + 1)
-        champion = self._predictions.outcomes(loop.endpoint, rollout.champion, *span)
-        challenger = self._predictions.outcomes(loop.endpoint, rollout.challenger, *span)
-        return Outcomes(hits=champion.hits, rows=champion.rows), Outcomes(hits=challenger.hits, rows=challenger.rows)
+        """Return the labelled outcomes of champion and challenger since the canary began.
+
+        Counted again only when predictions or labels have arrived since the last time this process asked.
+        """
+        stream = self._predictions.find_stream(loop.endpoint)
+        arrivals = stream.arrivals if stream is not None else 0
+        counted = self._counted.get(rollout.id)
+        if counted is None or counted[0] != arrivals:
+            span = (request.canary_from_ms, self.watermark_ms(loop) + 1)
+            champion = self._predictions.outcomes(loop.endpoint, rollout.champion, *span)
+            challenger = self._predictions.outcomes(loop.endpoint, rollout.challenger, *span)
+            arms = tuple(Outcomes(hits=one.hits, rows=one.rows) for one in (champion, challenger))
+            self._counted = {rollout.id: (arrivals, (arms[0], arms[1]))}
+        return self._counted[rollout.id][1]
 
     def _calling(self, loop: Loop) -> tuple[Alert, WindowReport] | None:
         active = self._monitors.alerts(monitor=loop.monitor, states={AlertState.FIRING, AlertState.ACKNOWLEDGED})

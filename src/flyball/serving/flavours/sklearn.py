@@ -75,13 +75,23 @@ class SklearnRuntime:
     def predict(self, columns: Columns) -> Prediction:
         frame = self._frame(columns)
         try:
-            raw = np.asarray(self._model.predict(frame))
-            chances = self._model.predict_proba(frame) if hasattr(self._model, "predict_proba") else None
+            rows, model = _prepared(self._model, frame)
+            raw = np.asarray(model.predict(rows))
+            chances = model.predict_proba(rows) if hasattr(model, "predict_proba") else None
         except (ValueError, TypeError) as error:  # how scikit-learn says that it does not want these values
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
         raw = raw[:, 0] if raw.ndim == _ROWS_AND_COLUMNS and raw.shape[1] == 1 else raw
         scores = None if chances is None else _score_of(raw, np.asarray(self._model.classes_), np.asarray(chances))
         return Prediction(labels=_plain(raw), scores=scores)
+
+
+def _prepared(model: Any, frame: object) -> tuple[object, Any]:  # noqa: ANN401 -- no common type
+    """Return what the last step of a pipeline is given, and that step: labels and scores need the steps before it once."""
+    from sklearn.pipeline import Pipeline
+
+    if not isinstance(model, Pipeline) or len(model) == 1 or model.steps[-1][1] in {None, "passthrough"}:
+        return frame, model
+    return model[:-1].transform(frame), model[-1]
 
 
 def _frame_builder(model: Any, signature: Signature) -> Callable[[Columns], object]:  # noqa: ANN401 -- no common type
