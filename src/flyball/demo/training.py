@@ -45,7 +45,7 @@ def fit(rows: pa.Table, *, model: str, dataset: str) -> dict[str, object]:
             pip_requirements=[
                 f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "scipy", "skops")
             ],
-            skops_trusted_types=["numpy.clip", "numpy.diff"],
+            skops_trusted_types=["numpy.clip", "numpy.diff", "numpy.dtype"],
         )
     return {"run_id": run.info.run_id, "version": int(logged.registered_model_version)}
 
