@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -59,10 +60,10 @@ def cli() -> None:
     """Flyball governs machine-learning models: it watches them, decides under rules that people set, and keeps the evidence."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error of ours is one sentence on standard error and exit status 1."""
     try:
-        cli()
+        cli(arguments)
     except FlyballError as error:
         click.echo(f"flyball: {error.message}", err=True)
         sys.exit(1)

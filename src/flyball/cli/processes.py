@@ -14,7 +14,7 @@ def up() -> None:
     """Run server, worker and endpoints on this machine; Ctrl-C drains and stops them."""
     from flyball.server.up import run_up
 
-    run_up(load_settings())
+    run_up(load_settings(), announce=click.echo)  # which flushes, so that a pipe sees it at once
 
 
 @click.command()

@@ -32,7 +32,7 @@ _LOOK_EVERY_S = 0.02
 _log = get_logger("supervisor")
 
 
-def run_up(settings: Settings, *, announce: Callable[[str], None] = print) -> None:
+def run_up(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Start server, worker and every active endpoint; restart what crashes; drain on SIGTERM or Ctrl-C.
 
     Raises:

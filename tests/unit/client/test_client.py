@@ -1,311 +1,245 @@
-"""The client against a real server on loopback that answers as it is told to."""
-
 from __future__ import annotations
 
+import http.server
 import json
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from flyball.client import Client
-from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, NotFound, Unauthenticated, Unavailable
+from flyball.client.paths import api, versioned
+from flyball.kernel import errors
+from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, Unauthenticated, Unavailable
+from flyball.server.errors import TABLE
+from flyball.wire.v1 import Done
+from flyball.wire.v1 import datasets as shapes
+
+Reply = Callable[["Handler"], None]
 
 
-class Question(msgspec.Struct):
-    text: str
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answer by a list of replies, one a request; the last one stays."""
+
+    protocol_version = "HTTP/1.1"
+    replies: list[Reply]
+    seen: list[tuple[str, str, dict[str, str], bytes]]
+
+    def answer(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.seen.append((self.command, self.path, headers, self._body()))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        reply(self)
+
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815 -- the names that http.server asks for
+
+    def send(self, status: int, content: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 -- http.server's signature
+        pass
+
+    def _body(self) -> bytes:
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        parts: list[bytes] = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
 
-class Answer(msgspec.Struct):
-    number: int
+class Peer:
+    """A server that answers as told, and what it was asked."""
 
+    def __init__(self, url: str, handler: type[Handler]) -> None:
+        self.url = url
+        self._handler = handler
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    status: int = 200
-    body: bytes = b'{"number": 7}'
-    headers: dict[str, str] = field(default_factory=dict)
+    def reply(self, *replies: Reply) -> None:
+        self._handler.replies = list(replies)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class Stage:
-    """A server that gives out the replies in turn, the last one for ever, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.replies = [Reply()]
-        self.seen: list[Seen] = []
-        stage = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                stage.seen.append(Seen(method=self.command, path=self.path, headers=headers, body=self._body(headers)))
-                reply = stage.replies[0] if len(stage.replies) == 1 else stage.replies.pop(0)
-                self.send_response(reply.status)
-                for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(reply.body)
-                self.close_connection = "Content-Length" in reply.headers
-
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 -- the names of http.server
-
-            def _body(self, headers: dict[str, str]) -> bytes:
-                if headers.get("transfer-encoding") != "chunked":
-                    return self.rfile.read(int(headers.get("content-length", 0)))
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return body
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name in http.server
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.close()
+    @property
+    def seen(self) -> list[tuple[str, str, dict[str, str], bytes]]:
+        return self._handler.seen
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("FLYBALL_TOKEN", "FLYBALL_SERVER_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FLYBALL_HOME", str(tmp_path))
-    return tmp_path
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLYBALL_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
-def client(stage: Stage) -> Client:
-    return Client(stage.url, "fb_secret")
+def peer() -> Iterator[Peer]:
+    handler = type("Told", (Handler,), {"replies": [], "seen": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield Peer(f"http://127.0.0.1:{server.server_port}", handler)
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
-def error_body(code: str, message: str, field: str | None = None) -> bytes:
-    return json.dumps({"error": {"code": code, "message": message, "field": field}}).encode()
+@pytest.fixture
+def client(peer: Peer) -> Client:
+    return Client(url=peer.url, token="fb_token")
 
 
-def test_a_call_sends_json_and_the_token_and_reads_the_answer(client: Client, stage: Stage) -> None:
-    answer = client.call("POST", "/api/v1/things", body=Question(text="how many?"), response=Answer)
-
-    (seen,) = stage.seen
-    assert answer == Answer(number=7)
-    assert (seen.method, seen.path, seen.body) == ("POST", "/api/v1/things", b'{"text":"how many?"}')
-    assert seen.headers["authorization"] == "Bearer fb_secret"
-    assert seen.headers["content-type"] == "application/json"
+def says(status: int, content: object, **headers: str) -> Reply:
+    return lambda handler: handler.send(status, json.dumps(content).encode(), **headers)
 
 
-@pytest.mark.parametrize("code", list(ErrorCode))
-def test_an_error_of_the_server_is_raised_as_the_error_it_was(client: Client, stage: Stage, code: ErrorCode) -> None:
-    stage.replies = [Reply(status=400, body=error_body(code, "this is wrong; do that", "colour"))]
-
-    with pytest.raises(FlyballError) as caught:
-        client.call("GET", "/x", response=Answer)
-
-    assert (caught.value.code, caught.value.message, caught.value.field) == (code, "this is wrong; do that", "colour")
+def error(code: str) -> dict[str, object]:
+    return {"error": {"code": code, "message": f"about {code}", "field": "f"}}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"<html>Bad Gateway</html>", b"", b'{"detail": "x"}', b"\xff\xfe", error_body("code_of_next_year", "<html>")],
-)
-def test_an_error_that_is_not_ours_tells_the_status_or_the_message(client: Client, stage: Stage, body: bytes) -> None:
-    stage.replies = [Reply(status=502, body=body)]
-
-    with pytest.raises(FlyballError, match=r"status 502|<html>") as caught:
-        client.call("GET", "/x", response=Answer)
-    assert caught.value.code is ErrorCode.INTERNAL
+DONE = says(200, {"done": True})
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again_when_the_call_is_idempotent(client: Client, stage: Stage, status: int) -> None:
-    busy = Reply(status=status, body=error_body("unavailable", "busy"), headers={"Retry-After": "0"})
-    stage.replies = [busy, busy, Reply()]
-
-    assert client.call("GET", "/x", response=Answer) == Answer(number=7)
-    assert len(stage.seen) == 3
-
-
-def test_a_busy_server_is_given_up_after_a_while_with_its_own_words(client: Client, stage: Stage) -> None:
-    stage.replies = [Reply(status=503, body=error_body("unavailable", "busy"), headers={"Retry-After": "0"})]
-
-    with pytest.raises(Unavailable, match="busy"):
-        client.call("GET", "/x", response=Answer)
-    assert 2 < len(stage.seen) < 10
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code is not ErrorCode.UNAVAILABLE])
+def test_every_error_of_the_server_comes_back_as_the_error_it_was(peer: Peer, client: Client, code: ErrorCode) -> None:
+    peer.reply(says(TABLE[code][0], error(code.value)))
+    with pytest.raises(FlyballError) as raised:
+        client.call("POST", api("x"), response=Done)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FlyballError)]
+    assert type(raised.value) is next(kind for kind in kinds if kind.code is code)
+    assert (raised.value.message, raised.value.field) == (f"about {code.value}", "f")
 
 
-def test_a_server_cannot_make_the_caller_wait_for_an_hour(client: Client, stage: Stage) -> None:
-    busy = Reply(status=503, body=error_body("unavailable", "busy"), headers={"Retry-After": "3600"})
-    stage.replies = [busy, Reply()]
-
-    begin = time.monotonic()
-    client.call("GET", "/x", response=Answer)
-    assert time.monotonic() - begin < 60
+@pytest.mark.parametrize("content", [b"<html>Bad Gateway</html>", b"", b"\xff", b'{"error": "text"}', b"[]"])
+def test_an_error_of_something_in_between_keeps_its_status(peer: Peer, client: Client, content: bytes) -> None:
+    peer.reply(lambda handler: handler.send(502, content))
+    with pytest.raises(FlyballError, match="status 502"):
+        client.call("POST", api("x"), response=Done)
 
 
-def test_a_call_that_may_have_had_an_effect_is_not_repeated(client: Client, stage: Stage) -> None:
-    stage.replies = [Reply(status=503, body=error_body("unavailable", "busy")), Reply()]
-
-    with pytest.raises(Unavailable, match="busy"):
-        client.call("POST", "/x", response=Answer)
-    assert len(stage.seen) == 1
-
-
-@pytest.mark.parametrize(("status", "code"), [(500, "internal"), (409, "conflict"), (404, "not_found")])
-def test_what_does_not_heal_is_not_repeated(client: Client, stage: Stage, status: int, code: str) -> None:
-    stage.replies = [Reply(status=status, body=error_body(code, "no")), Reply()]
-
-    with pytest.raises(FlyballError):
-        client.call("GET", "/x", response=Answer)
-    assert len(stage.seen) == 1
+def test_an_unknown_code_of_a_newer_server_is_a_plain_error(peer: Peer, client: Client) -> None:
+    peer.reply(says(418, error("teapot")))
+    with pytest.raises(FlyballError, match="about teapot") as raised:
+        client.call("GET", api("x"), response=Done)
+    assert raised.value.code is ErrorCode.INTERNAL
 
 
-def test_a_server_that_is_not_there_is_unavailable_and_the_message_says_how_to_start_it() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with pytest.raises(Unavailable, match=f"nothing answers at {url}; start it with 'flyball up'"):
-        Client(url, "fb_secret").call("POST", "/x", response=Answer)
+@pytest.mark.parametrize("content", [b"{}x", b'{"done": "yes"}', b"<html>", b"\xff"])
+def test_an_answer_of_another_shape_is_an_error_and_no_crash(peer: Peer, client: Client, content: bytes) -> None:
+    peer.reply(lambda handler: handler.send(200, content))
+    with pytest.raises(FlyballError, match="none that this release knows"):
+        client.call("GET", api("x"), response=Done)
 
 
-def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(client: Client, stage: Stage) -> None:
-    elsewhere = Stage()
-    stage.replies = [Reply(status=307, headers={"Location": f"{elsewhere.url}/stolen"})]
-    try:
-        with pytest.raises(FlyballError, match="307"):
-            client.call("GET", "/x", response=Answer)
-        assert elsewhere.seen == []
-    finally:
-        elsewhere.close()
+def test_fields_of_a_newer_server_are_skipped(peer: Peer, client: Client) -> None:
+    peer.reply(says(200, {"done": True, "since": 5}))
+    assert client.call("GET", api("x"), response=Done).done
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b'{"number": "seven"}', b"[]", b'{"number": 7'])
-def test_an_answer_of_another_shape_is_an_error_of_ours(client: Client, stage: Stage, body: bytes) -> None:
-    stage.replies = [Reply(body=body)]
-
-    with pytest.raises(FlyballError, match="answer"):
-        client.call("GET", "/x", response=Answer)
-
-
-def test_an_answer_that_is_cut_off_is_unavailable(client: Client, stage: Stage) -> None:
-    stage.replies = [Reply(headers={"Content-Length": "1000"})]
-
-    with pytest.raises(Unavailable, match="broke the connection off"):
-        client.call("POST", "/x", response=Answer)
-
-
-def test_a_file_is_uploaded_in_chunks(client: Client, stage: Stage, tmp_path: Path) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_bytes(b"x\n" * 2_000_000)
-
-    answer = client.upload("/upload", file, query={"source": "a&b=c"}, response=Answer)
-
-    (seen,) = stage.seen
-    assert answer == Answer(number=7)
-    assert seen.path == "/upload?source=a%26b%3Dc"
-    assert seen.headers["transfer-encoding"] == "chunked"
-    assert seen.body == file.read_bytes()
-
-
-def test_a_download_is_written_whole(client: Client, stage: Stage, tmp_path: Path) -> None:
-    stage.replies = [Reply(body=b"\x00\xff" * 2_000_000)]
-
-    client.download("/x", tmp_path / "model.bin")
-
-    assert (tmp_path / "model.bin").read_bytes() == b"\x00\xff" * 2_000_000
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        (Reply(headers={"Content-Length": "1000"}), Unavailable),
-        (Reply(status=404, body=error_body("not_found", "no such file")), NotFound),
-    ],
-)
-def test_a_download_that_fails_leaves_the_old_file_and_nothing_else(
-    client: Client, stage: Stage, tmp_path: Path, reply: Reply, error: type[FlyballError]
+@pytest.mark.parametrize(("method", "times"), [("GET", 3), ("DELETE", 3), ("POST", 1)])
+def test_a_busy_server_is_asked_again_only_where_that_is_harmless(
+    peer: Peer, client: Client, method: str, times: int
 ) -> None:
-    target = tmp_path / "model.bin"
-    target.write_bytes(b"old")
-    stage.replies = [reply]
-
-    with pytest.raises(error):
-        client.download("/x", target)
-
-    assert target.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_url_and_token_come_from_the_settings(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLYBALL_SERVER_URL", stage.url + "/")
-    monkeypatch.setenv("FLYBALL_TOKEN", "fb_of_the_settings")
-
-    Client().call("GET", "/x", response=Answer)
-
-    assert (stage.seen[0].path, stage.seen[0].headers["authorization"]) == ("/x", "Bearer fb_of_the_settings")
+    busy = says(503, error("unavailable"), retry_after="0")
+    peer.reply(busy, busy, DONE)
+    if times == 1:
+        with pytest.raises(Unavailable):
+            client.call(method, api("x"), response=Done)
+    else:
+        assert client.call(method, api("x"), response=Done).done
+    assert len(peer.seen) == times
 
 
-def test_on_the_account_of_the_server_the_owner_token_is_found(stage: Stage, home: Path) -> None:
-    (home / "owner.token").write_text("fb_owner\n")
-
-    Client(stage.url).call("GET", "/x", response=Answer)
-
-    assert stage.seen[0].headers["authorization"] == "Bearer fb_owner"
-
-
-def test_the_owner_token_is_not_sent_to_another_machine(home: Path) -> None:
-    (home / "owner.token").write_text("fb_owner\n")
-
-    with pytest.raises(Unauthenticated, match=r"no token for http://flyball.example.com"):
-        Client("http://flyball.example.com")
+def test_a_server_that_stays_busy_is_given_up(peer: Peer, client: Client) -> None:
+    peer.reply(says(503, error("unavailable"), retry_after="0"))
+    with pytest.raises(Unavailable, match="about unavailable"):
+        client.call("GET", api("x"), response=Done)
+    assert len(peer.seen) == 5
 
 
-def test_without_a_token_the_error_says_where_it_was_sought(stage: Stage, home: Path) -> None:
-    with pytest.raises(Unauthenticated) as caught:
-        Client(stage.url)
-    assert "FLYBALL_TOKEN" in caught.value.message
-    assert str(home / "owner.token") in caught.value.message
+def test_a_redirect_is_not_followed_with_the_token(peer: Peer, client: Client) -> None:
+    peer.reply(says(307, {}, location=f"{peer.url}/elsewhere"))
+    with pytest.raises(FlyballError, match="307"):
+        client.call("GET", api("x"), response=Done)
+    assert [path for _, path, _, _ in peer.seen] == ["/api/v1/x"]
 
 
-@pytest.mark.parametrize("token", ["fb_a\r\nx-admin: 1", "fb_\u00e4"])
-def test_a_token_that_no_header_can_carry_is_refused(stage: Stage, token: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        Client(stage.url, token)
-    assert caught.value.field == "token"
-    assert "fb_" not in caught.value.message
+def test_nothing_that_answers_is_said_so() -> None:
+    with pytest.raises(Unavailable, match="flyball up"):
+        Client(url="http://127.0.0.1:1", token="t").call("POST", api("x"), response=Done)
 
 
-def test_importing_the_client_loads_nothing_heavy() -> None:
-    code = "import sys, flyball.client; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+def test_an_upload_streams_the_file_and_says_what_it_is(peer: Peer, client: Client, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "a.csv").write_bytes(content)
+    row = {"name": "a", "version": 1, "digest": "d", "row_count": 1, "columns": [], "source": "s", "created_ms": 1}
+    peer.reply(says(200, row))
+    made = client.upload(
+        api("datasets", "a"), tmp_path / "a.csv", query={"source": "x & y", "format": "csv"}, response=shapes.Dataset
+    )
+    ((method, path, headers, body),) = peer.seen
+    assert (method, path, body) == ("POST", "/api/v1/datasets/a?source=x+%26+y&format=csv", content)
+    assert headers["transfer-encoding"] == "chunked"
+    assert made.version == 1
 
-    heavy = {"numpy", "pyarrow", "pandas", "sqlalchemy", "starlette", "asyncio", "rich", "structlog", "duckdb"}
-    assert heavy.isdisjoint(loaded)
+
+def test_a_download_is_whole_or_not_there(peer: Peer, client: Client, tmp_path: Path) -> None:
+    def breaks_off(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"half")
+        handler.close_connection = True
+
+    into = tmp_path / "chain"
+    into.write_bytes(b"older")
+    peer.reply(breaks_off)
+    with pytest.raises(Unavailable, match="broke the connection off"):
+        client.download(api("x"), into)
+    assert (into.read_bytes(), list(tmp_path.glob("*.part"))) == (b"older", [])
+    peer.reply(lambda handler: handler.send(200, b"whole" * 500_000))
+    client.download(api("x"), into)
+    assert into.read_bytes() == b"whole" * 500_000
+
+
+def test_a_refused_download_leaves_the_file_alone(peer: Peer, client: Client, tmp_path: Path) -> None:
+    peer.reply(says(403, error("permission_denied")))
+    with pytest.raises(errors.PermissionDenied):
+        client.download(api("x"), tmp_path / "chain")
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_the_owner_s_token_is_for_this_machine_only(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "owner.token").write_text("fb_owner\n", encoding="utf-8")
+    assert Client(url="http://localhost:1").token == "fb_owner"
+    with pytest.raises(Unauthenticated, match="this machine only"):
+        Client(url="http://example.org:5757")
+
+
+def test_without_any_token_it_is_said_where_one_comes_from() -> None:
+    with pytest.raises(Unauthenticated, match="FLYBALL_TOKEN"):
+        Client(url="http://localhost:1")
+
+
+@pytest.mark.parametrize("token", ["fb_\n", "fb_é", "a\r\nx-evil: 1"])
+def test_a_token_that_would_break_a_header_is_refused(token: str) -> None:
+    with pytest.raises(InvalidInput, match="token"):
+        Client(url="http://localhost:1", token=token)
+
+
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_a_name_that_would_become_another_path_is_refused(part: str) -> None:
+    with pytest.raises(InvalidInput):
+        api("endpoints", part)
+
+
+@pytest.mark.parametrize("text", ["elec", "elec/", "/1", "elec/one", "elec/-1"])
+def test_a_version_without_its_number_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="NAME/N"):
+        versioned("datasets", text)

@@ -1,0 +1,228 @@
+"""Each command against a real server, through the entry that the shell calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from tests.api.conftest import served, settings_for
+from tests.protocol.serving import TrackingServer
+
+from flyball.cli.main import COMMANDS, main
+from flyball.server.platform import Platform
+
+MODEL_ID = "m-" + "1" * 32
+LABEL = {"prediction_id": "p-1", "value": 1.0, "time_ms": 5}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shown:
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Shown]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    home = tmp_path_factory.mktemp("cli") / "home"
+    with served(settings_for(f"sqlite:///{home / 'flyball.db'}", home)) as found:
+        yield found
+
+
+@pytest.fixture
+def run(server: TrackingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("FLYBALL_HOME", str(server.platform.settings.home))
+    monkeypatch.setenv("FLYBALL_SERVER_URL", server.url)
+
+    def call(*arguments: str) -> Shown:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        printed = capsys.readouterr()
+        return Shown(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model(server: TrackingServer) -> Platform:
+    """Register a version, and put an endpoint in front of it."""
+    platform = server.platform
+    platform.artifacts.put(f"model/{MODEL_ID}", "MLmodel", [b"flavors: {}\n"])
+    platform.registry.create_model("elec", actor="user:owner")
+    source = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
+    platform.registry.create_version("elec", source=source, model_id=MODEL_ID, actor="user:owner")
+    platform.deployments.create("elec", "elec", 1, actor="user:owner")
+    return platform
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    shown = run(command, "--help")
+    assert (shown.status, shown.out.startswith("Usage:")) == (0, True)
+
+
+def test_an_unknown_command_is_refused(run: Run) -> None:
+    assert run("lable").status == 2
+
+
+def test_identities_and_tokens(run: Run) -> None:
+    assert run("identity", "add", "user:ann", "--role", "engineer").out == "user:ann  engineer\n"
+    assert "user:ann    engineer" in run("identity", "list").out
+    secret = run("token", "create", "user:ann", "--label", "laptop", "--days", "1").out.strip()
+    assert secret.startswith("fb_")
+    listed = next(line for line in run("token", "list").out.splitlines() if "laptop" in line)
+    assert secret not in listed
+    assert run("token", "revoke", secret.split("_")[1]).out == "revoked\n"
+    assert run("token", "list").out.count("yes") == 1
+
+
+def test_an_error_is_one_sentence_and_status_one(run: Run) -> None:
+    shown = run("identity", "add", "ann", "--role", "viewer")
+    assert (shown.status, shown.out, shown.err.count("\n")) == (1, "", 1)
+    assert shown.err.startswith("flyball: 'ann' is no identity name")
+
+
+def test_data_is_added_listed_and_shown(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("x,y\n1,a\n2,b\n", encoding="utf-8")
+    assert run("data", "add", "small", str(table)).out.startswith("small/1  2 rows  ")
+    assert run("data", "add", "small", str(table)).out.startswith("small/1  ")
+    assert "small/1" in run("data", "list").out
+    assert "from a.csv" in run("data", "show", "small/1").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("data", "show", "small"), "write NAME/N"),
+        (("data", "show", "small/99"), "no version 99"),
+        (("data", "show", "../../me"), "write NAME/N"),
+        (("model", "show", "a b?/1"), "a b?"),
+        (("policy", "show", "none/1"), "none"),
+        (("endpoint", "show", "../me"), "../me"),
+        (("endpoint", "show", ".."), "is no name"),
+        (("endpoint", "rollback", "none"), "none"),
+        (("monitor", "windows", "none"), "none"),
+        (("request", "show", "none"), "none"),
+        (("decision", "show", "none"), "none"),
+        (("alert", "acknowledge", "none"), "none"),
+        (("approval", "approve", "none", "--digest", "0"), "none"),
+        (("loop", "promote", "l", "0", "--training", "a/1", "--holdout", "a/1"), ">= 1"),
+        (("pipeline", "run", "nothing"), "module:function"),
+        (("pipeline", "run", "a:b", "--param", "x"), "name=value"),
+        (("pipeline", "run", "a:b", "--param", "x=" + "9" * 20), "no canonical JSON"),
+        (("pipeline", "run", "a:b", "--param", "d=@none/1"), "none"),
+        (("why", "alert", "none"), "none"),
+    ],
+)
+def test_what_is_not_there_or_not_right_is_said_in_a_sentence(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    shown = run(*arguments)
+    assert (shown.status, shown.out) == (1, "")
+    assert words in shown.err
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"policy: [", b"policy: p\npolicy: p\n", b"rules: []\n", b""])
+def test_a_policy_file_that_cannot_be_read_is_refused(run: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p.yaml").write_bytes(content)
+    shown = run("policy", "publish", str(tmp_path / "p.yaml"))
+    assert (shown.status, shown.err.startswith("flyball: ")) == (1, True)
+
+
+def test_a_policy_is_published_once_and_shown(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("policy: strict\nrules:\n- rule: signature_present\n", encoding="utf-8")
+    published = run("policy", "publish", str(path)).out
+    assert published.startswith("strict/1  ")
+    assert run("policy", "publish", str(path)).out == published
+    assert run("policy", "show", "strict/1").out == published
+
+
+def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform, tmp_path: Path) -> None:
+    assert run("model", "show", "elec/1").out.startswith("elec/1  ")
+    assert "champion v1 100%" in run("endpoint", "list").out
+    assert "not running" in run("endpoint", "show", "elec").out
+    for kind in ("policy", "monitor", "loop"):
+        text = files("flyball.demo").joinpath("files").joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
+        path = tmp_path / f"{kind}.yaml"
+        path.write_text(text.replace("endpoint: elec2", "endpoint: elec").replace("model: elec2", "model: elec"))
+        if kind == "policy":
+            assert run("policy", "publish", str(path)).status == 0
+        else:
+            shown = run(kind, "set", str(path))
+            assert shown.status == 0, shown.err
+    assert run("monitor", "windows", "elec2").err == "none\n"
+    assert run("loop", "requests", "elec2").err == "none\n"
+    for noun in ("alert", "approval"):
+        assert run(noun, "list").err == "none\n"
+    assert "elec/1" in run("why", "version", "elec/1").out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "no JSON"),
+        ('{"labels": []}', "labels"),
+        (json.dumps([{**LABEL, "valu": 1}]), "valu"),
+        (json.dumps([{**LABEL, "time_ms": "x"}]), "time_ms"),
+        (json.dumps([LABEL]), "p-1"),
+        ('[{"prediction_id": "p", "value": NaN, "time_ms": 1}]', "no JSON"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(
+    run: Run, model: Platform, tmp_path: Path, content: str, words: str
+) -> None:
+    (tmp_path / "labels.json").write_text(content, encoding="utf-8")
+    shown = run("endpoint", "label", "elec", str(tmp_path / "labels.json"))
+    assert (shown.status, words in shown.err) == (1, True), shown.err
+
+
+def test_a_pipeline_is_queued_with_its_parameters(run: Run, server: TrackingServer) -> None:
+    shown = run("pipeline", "run", "a.b:c", "--param", "rate=0.5", "--param", "name=x y", "--no-wait")
+    found = server.platform.pipelines.get(shown.out.strip())
+    assert dict(found.parameters) == {"rate": 0.5, "name": "x y"}
+    assert found.id in run("pipeline", "list").out
+
+
+def test_the_audit_is_verified_here_and_offline(run: Run, tmp_path: Path) -> None:
+    assert run("audit", "verify").out.startswith("intact: ")
+    exported = tmp_path / "chain.jsonl"
+    assert run("audit", "export", str(exported)).status == 0
+    assert run("audit", "verify", str(exported)).out.startswith("intact: ")
+    lines = exported.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b"user:owner", b"user:eve")
+    exported.write_bytes(b"".join(lines))
+    shown = run("audit", "verify", str(exported))
+    assert (shown.status, shown.err.startswith("BROKEN at entry 2")) == (1, True)
+
+
+def test_the_schema_is_shown(run: Run, server: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYBALL_DATABASE_URL", server.platform.settings.resolved_database_url)
+    assert run("db", "status").out == "at 0001, newest 0001\n"
+    assert run("db", "upgrade").out.startswith("schema at revision ")
+
+
+def test_an_unknown_setting_is_named_with_its_near_misses(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYBALL_PROT", "1")
+    shown = run("identity", "list")
+    assert (shown.status, "did you mean port" in shown.err) == (1, True)
+
+
+def test_help_comes_without_the_libraries_of_the_server() -> None:
+    heavy = ("pyarrow", "numpy", "sqlalchemy", "alembic", "starlette", "uvicorn", "sklearn")
+    script = (
+        "import sys\nfrom flyball.cli.main import main\n"
+        f"try: main(['--help'])\nexcept SystemExit: print([name for name in {heavy} if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert found.splitlines()[-1] == "[]"
