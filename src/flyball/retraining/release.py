@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flyball.deployment.entities import Rollout, RolloutId, RolloutState, StopRule, VerdictKind
+from flyball.deployment.entities import Outcomes, Rollout, RolloutId, RolloutState, StopRule, VerdictKind
 from flyball.governance.entities import Approval, ApprovalState
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import Conflict
@@ -49,6 +49,8 @@ class Release:
         """Look at the canary, and end the request when its rollout ends, whoever ended it."""
         rollout = self._rollout(request)
         outcomes = self._watch.outcomes(loop, request, rollout)  # before the transaction: it reads files
+        if not _is_news(rollout, outcomes):
+            return request
         with self._rooms.database.transaction():
             self._requests.fence(lease)
             if rollout.state is RolloutState.RUNNING:
@@ -69,10 +71,7 @@ class Release:
     def has_news(self, request: Request, loop: Loop) -> bool:
         """Tell whether the canary ended, or has outcomes that were not looked at."""
         rollout = self._rollout(request)
-        if rollout.state is not RolloutState.RUNNING:
-            return True
-        known = (rollout.champion_outcomes, rollout.challenger_outcomes)
-        return self._watch.outcomes(loop, request, rollout) != known
+        return _is_news(rollout, self._watch.outcomes(loop, request, rollout))
 
     def abandon(self, request: Request, state: RequestState, reason: str, *, lease: Lease) -> Request:
         """End a request before its time; a canary of its own does not go on without anybody who looks at it."""
@@ -130,6 +129,11 @@ class Release:
 
     def _rollout(self, request: Request) -> Rollout:
         return self._rooms.deployments.get_rollout(RolloutId(request.rollout_id))
+
+
+def _is_news(rollout: Rollout, outcomes: tuple[Outcomes, Outcomes]) -> bool:
+    known = (rollout.champion_outcomes, rollout.challenger_outcomes)
+    return rollout.state is not RolloutState.RUNNING or outcomes != known
 
 
 def _may_be_promoted(rollout: Rollout) -> bool:

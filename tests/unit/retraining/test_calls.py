@@ -86,10 +86,13 @@ def test_quality_that_holds_calls_for_nothing(stage: Stage) -> None:
 
 
 def test_one_window_causes_one_request(stage: Stage) -> None:
-    stage.let_quality_drop()
-    stage.conduct(trained=3)
+    stage.serve(6)
+    stage.serve(2, change=half_missing)  # a fault: no cool-down and no limit keeps the next request back
+    stage.serve(1)
+    stage.conduct()
     for _ in range(3):
         assert stage.turn() is None
+    assert not stage.conductor.is_due(stage.loop)
     assert len(stage.by_alert) == 1
 
 
