@@ -72,7 +72,7 @@ def test_the_database_of_another_program_is_refused_and_left_alone(settings: Set
 
 
 def test_the_supervisor_imports_neither_rooms_of_data_nor_a_web_framework() -> None:
-    heavy = ("pyarrow", "numpy", "duckdb", "starlette", "uvicorn", "obstore", "sklearn", "pandas")
+    heavy = ("alembic", "pyarrow", "numpy", "duckdb", "starlette", "uvicorn", "obstore", "sklearn", "pandas")
     script = f"import sys, flyball.server.up; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"

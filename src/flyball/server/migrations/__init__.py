@@ -1,19 +1,20 @@
-"""The schema of the database: one Alembic history, made and brought up to date from here."""
+"""The schema of the database: one Alembic history, made and brought up to date from here.
+
+Each process asks at its start which revision the database is at. Alembic is imported only where something is changed: it
+takes longer to import than everything else that `flyball up` does before it starts its children.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import column, inspect, select, table
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
 
 FOLDER = Path(__file__).parent
+_VERSION_TABLE = "alembic_version"
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -22,27 +23,39 @@ def upgrade(database: Database, revision: str = "head") -> None:
     Raises:
         Conflict: the database has tables of somebody else.
     """
+    from alembic import command
+    from alembic.config import Config
+
     if current(database) is None and (tables := inspect(database.engine).get_table_names()):
         raise Conflict(
             f"the database has tables ({', '.join(sorted(tables)[:3])}) and no revision of ours: it is another program's; "
             "set FLYBALL_DATABASE_URL to an empty one",
             field="database_url",
         )
+    configuration = Config()
+    configuration.set_main_option("script_location", str(FOLDER))
+    configuration.set_main_option("path_separator", "os")
     with database.engine.begin() as connection:
-        configuration = _configuration()
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, revision)
 
 
 def current(database: Database) -> str | None:
     """Return the revision the schema is at, None for a database without one."""
-    with database.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    with database.read() as connection:
+        if not inspect(connection).has_table(_VERSION_TABLE):
+            return None
+        return connection.execute(select(column("version_num")).select_from(table(_VERSION_TABLE))).scalar()
+
+
+def revisions() -> list[str]:
+    """Return every revision of this release, oldest first: the numbers that the files of the history begin with."""
+    return sorted(path.name.split("_", 1)[0] for path in (FOLDER / "versions").glob("[0-9]*_*.py"))
 
 
 def newest() -> str:
     """Return the newest revision of this release."""
-    return ScriptDirectory.from_config(_configuration()).get_current_head() or ""
+    return revisions()[-1]
 
 
 def require_newest(database: Database) -> None:
@@ -51,19 +64,11 @@ def require_newest(database: Database) -> None:
     Raises:
         Conflict: it is older (upgrade it) or newer (upgrade this program).
     """
-    at = current(database)
-    if at == newest():
+    at, wanted = current(database), newest()
+    if at == wanted:
         return
-    known = {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
-    if at is None or at in known:
+    if at is None or at in revisions():
         raise Conflict(
-            f"the database's schema is at {at or 'nothing'}, this release needs {newest()}: run 'flyball db upgrade'"
+            f"the database's schema is at {at or 'nothing'}, this release needs {wanted}: run 'flyball db upgrade'"
         )
     raise Conflict(f"the database's schema ({at}) is newer than this release: install the release that made it")
-
-
-def _configuration() -> Config:
-    configuration = Config()
-    configuration.set_main_option("script_location", str(FOLDER))
-    configuration.set_main_option("path_separator", "os")
-    return configuration
