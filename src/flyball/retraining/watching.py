@@ -124,13 +124,17 @@ class Watch:
         stream = self._predictions.find_stream(loop.endpoint)
         arrivals = stream.arrivals if stream is not None else 0
         counted = self._counted.get(rollout.id)
-        if counted is None or counted[0] != arrivals:
-            span = (request.canary_from_ms, self.watermark_ms(loop) + 1)
-            champion = self._predictions.outcomes(loop.endpoint, rollout.champion, *span)
-            challenger = self._predictions.outcomes(loop.endpoint, rollout.challenger, *span)
-            arms = tuple(Outcomes(hits=one.hits, rows=one.rows) for one in (champion, challenger))
-            self._counted = {rollout.id: (arrivals, (arms[0], arms[1]))}
-        return self._counted[rollout.id][1]
+        if counted is not None and counted[0] == arrivals:
+            return counted[1]
+        span = (request.canary_from_ms, self.watermark_ms(loop) + 1)
+        champion = self._predictions.outcomes(loop.endpoint, rollout.champion, *span)
+        challenger = self._predictions.outcomes(loop.endpoint, rollout.challenger, *span)
+        found = (
+            Outcomes(hits=champion.hits, rows=champion.rows),
+            Outcomes(hits=challenger.hits, rows=challenger.rows),
+        )
+        self._counted = {rollout.id: (arrivals, found)}  # another thread may put its own there at once
+        return found
 
     def _calling(self, loop: Loop) -> tuple[Alert, WindowReport] | None:
         active = self._monitors.alerts(monitor=loop.monitor, states={AlertState.FIRING, AlertState.ACKNOWLEDGED})
