@@ -37,7 +37,9 @@ def main() -> int:
     subprocess.run([*pip, UV], check=True)
     uv = [str(VENV / "bin" / "uv"), "pip"]
     target = ["--python", str(VENV / "bin" / "python")]
-    subprocess.run([*uv, "install", "--quiet", "--compile-bytecode", *target, "--require-hashes", "-r", str(LOCK)], check=True)
+    subprocess.run(
+        [*uv, "install", "--quiet", "--compile-bytecode", *target, "--require-hashes", "-r", str(LOCK)], check=True
+    )
     editable = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
     subprocess.run([*uv, "install", "--quiet", *target, *editable], check=True)
     STAMP.write_text(wanted, encoding="utf-8")

@@ -32,9 +32,12 @@ def set_loop(path: Path) -> None:
 @click.argument("version", type=int)
 @click.option("--training", required=True, help="dataset version NAME/N the model was trained on")
 @click.option("--holdout", required=True, help="dataset version NAME/N it is judged on")
-def promote(name: str, version: int, training: str, holdout: str) -> None:
+@click.option(
+    "--recent", default="", help="dataset version NAME/N of the newest labelled rows, for policies that ask for it"
+)
+def promote(name: str, version: int, training: str, holdout: str, recent: str) -> None:
     """Ask for a model VERSION to go into production through the gates of loop NAME."""
-    body = loops.NewPromotion(version=version, training=training, holdout=holdout)
+    body = loops.NewPromotion(version=version, training=training, holdout=holdout, recent=recent)
     made = Client().call("POST", api("loops", name, "promotions"), body=body, response=loops.RequestInfo)
     click.echo(f"{made.id}  {made.state}")
 

@@ -106,7 +106,15 @@ class Requests:
             return self._open(request, causes=[ref("alert", alert_id)])
 
     def open_by_person(
-        self, loop: Loop, *, version: int, training: str, holdout: str, champion: int | None, actor: str
+        self,
+        loop: Loop,
+        *,
+        version: int,
+        training: str,
+        holdout: str,
+        champion: int | None,
+        actor: str,
+        recent: str = "",
     ) -> Request:
         """Open a person's request to promote a version that exists: it skips diagnosis and training, and no gate.
 
@@ -114,8 +122,9 @@ class Requests:
             InvalidInput: a dataset is not named as `<name>/<n>`.
             Conflict: the version is in charge already, or the loop is busy with another request.
         """
-        for field, name in (("training", training), ("holdout", holdout)):
-            parse_dataset_name(name, field=field)
+        for field, name in (("training", training), ("holdout", holdout), ("recent", recent)):
+            if name or field != "recent":  # what a policy asks for on rows that are not given stays undecided
+                parse_dataset_name(name, field=field)
         if version == champion:
             raise Conflict(f"version {version} is in charge of '{loop.endpoint}' already", field="version")
         request = self._new(loop, origin=Origin.PERSON, requested_by=actor)
@@ -126,6 +135,7 @@ class Requests:
             champion=champion,
             training=training,
             holdout=holdout,
+            recent=recent,
         )
         return self._open(request, causes=[ref("model-version", f"{loop.model}/{version}")])
 

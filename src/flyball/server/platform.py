@@ -12,7 +12,7 @@ from flyball.artifacts.opening import open_blob_store
 from flyball.artifacts.sql import SqlNameStore
 from flyball.datasets import Datasets, DatasetVersion
 from flyball.datasets.sql import SqlDatasetStore
-from flyball.deployment.entities import EndpointStatus
+from flyball.deployment.entities import Endpoint, EndpointStatus
 from flyball.deployment.service import Deployments
 from flyball.deployment.sql import SqlDeploymentStore
 from flyball.governance.access import Access
@@ -38,11 +38,12 @@ from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import ProcessRunner
 from flyball.pipelines.service import Pipelines
 from flyball.pipelines.sql import SqlPipelineStore
-from flyball.registry import Gatekeeper, Registry
+from flyball.registry import ANY, Gatekeeper, Registry
 from flyball.registry.sources import digest_in
 from flyball.registry.sql import SqlDecisionStore, open_stores
 from flyball.retraining.conduct import Conductor, Rooms
 from flyball.retraining.gathering import dataset_of
+from flyball.retraining.ground import CHAMPION
 from flyball.retraining.loops import Loop
 from flyball.retraining.requests import Requests
 from flyball.retraining.sql import SqlRequestStore
@@ -232,6 +233,13 @@ class Platform:
     def is_busy(self, loop: Loop) -> bool:
         """Tell whether a loop will act without further traffic and without a person."""
         return self.monitors.has_work(loop.monitor) or self.conductor.is_due(loop)
+
+    def roll_back(self, endpoint: str, *, actor: str) -> Endpoint:
+        """Put the previous routing back; the alias of the champion follows in the same transaction."""
+        with self.database.transaction():
+            changed = self.deployments.rollback_endpoint(endpoint, actor=actor)
+            self.registry.set_alias(changed.model, CHAMPION, changed.champion.version, expected=ANY, actor=actor)
+        return changed
 
     def note_use(self, run_id: str, version: DatasetVersion, *, context: str, actor: str) -> None:
         """Write down that a run used a dataset version, as the MLflow client would."""

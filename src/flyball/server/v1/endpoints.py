@@ -20,8 +20,8 @@ def get(call: Call[None]) -> shapes.EndpointInfo:
 
 
 def rollback(call: Call[None]) -> shapes.EndpointInfo:
-    """Flip the pointer back to what served before."""
-    return _endpoint(call, call.platform.deployments.rollback_endpoint(call.path["endpoint"], actor=call.actor))
+    """Flip the pointer back to what served before, and the champion's alias with it."""
+    return _endpoint(call, call.platform.roll_back(call.path["endpoint"], actor=call.actor))
 
 
 def rollouts(call: Call[None]) -> shapes.RolloutList:

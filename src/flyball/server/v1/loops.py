@@ -35,6 +35,7 @@ def promote(call: Call[shapes.NewPromotion]) -> shapes.RequestInfo:
         version=call.body.version,
         training=call.body.training,
         holdout=call.body.holdout,
+        recent=call.body.recent,
         champion=call.platform.champion_of(loop),
         actor=call.actor,
     )

@@ -33,6 +33,7 @@ class NewPromotion(Body):
     version: Positive
     training: DatasetVersionName
     holdout: DatasetVersionName
+    recent: str = ""
 
 
 class RequestInfo(Shape):
