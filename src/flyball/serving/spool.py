@@ -123,7 +123,7 @@ class Spool:
             self._drop(rows)
 
     def _write(self, batches: list[PredictionBatch], rows: int) -> None:
-        if sum(path.stat().st_size for path in self._files()) > self._disk_limit:
+        if sum(map(_size, self._files())) > self._disk_limit:
             _log.error("spool_full", rows=rows, folder=str(self._folder), limit_bytes=self._disk_limit)
             self._drop(rows)
             return
@@ -174,6 +174,14 @@ class Spool:
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{SUFFIX}"))
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 when it was shipped a moment ago."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _lock(folder: Path) -> IO[str]:
