@@ -307,18 +307,20 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_an_older_schema_is_refused_with_its_remedy_and_not_touched(installation: Installation) -> None:
+@pytest.mark.parametrize(("revision", "remedy"), [("0001", "flyball db upgrade"), ("9999", "newer than this release")])
+def test_a_schema_of_another_release_is_refused_with_its_remedy_and_not_touched(
+    installation: Installation, revision: str, remedy: str
+) -> None:
     assert installation.command("db", "upgrade").returncode == 0
     database = installation.home / "flyball.db"
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        connection.execute("DELETE FROM alembic_version")
-        connection.execute("INSERT INTO alembic_version VALUES ('0000')")
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
         connection.commit()
     refused = installation.command("up")
     assert refused.returncode == 1
-    assert "newer than this release" in refused.stderr
+    assert remedy in refused.stderr
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0000",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
 
 
 def test_env_prints_what_a_shell_can_evaluate(installation: Installation) -> None:

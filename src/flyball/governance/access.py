@@ -82,7 +82,7 @@ class Access:
         """
         identity = self._store.find_identity(name)
         if identity is None:
-            raise NotFound(f"no identity '{name}'; list them with: flyball access list", field="identity")
+            raise NotFound(f"no identity '{name}'; list them with: flyball identity list", field="identity")
         return identity
 
     def identities(self) -> tuple[Identity, ...]:
@@ -172,7 +172,7 @@ class Access:
         with self._database.transaction():
             found = self._store.find_credential(TokenId(token))
             if found is None:
-                raise NotFound(f"no token '{token}'; list them with: flyball access tokens", field="token")
+                raise NotFound(f"no token '{token}'; list them with: flyball token list", field="token")
             if self._store.revoke_token(found.token.id, now_ms=self._clock.now_ms()):
                 self._events.record(
                     GovernanceEvent.TOKEN_REVOKED,

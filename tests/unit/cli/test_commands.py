@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import click
 import pytest
 from tests.api.conftest import served, settings_for
 from tests.protocol.serving import TrackingServer
 
-from flyball.cli.main import COMMANDS, main
+from flyball.cli.main import COMMANDS, cli, main
+from flyball.server.migrations import newest
 from flyball.server.platform import Platform
 
 MODEL_ID = "m-" + "1" * 32
@@ -208,7 +211,7 @@ def test_the_audit_is_verified_here_and_offline(run: Run, tmp_path: Path) -> Non
 
 def test_the_schema_is_shown(run: Run, server: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLYBALL_DATABASE_URL", server.platform.settings.resolved_database_url)
-    assert run("db", "status").out == "at 0001, newest 0001\n"
+    assert run("db", "status").out == f"at {newest()}, newest {newest()}\n"
     assert run("db", "upgrade").out.startswith("schema at revision ")
 
 
@@ -226,3 +229,23 @@ def test_help_comes_without_the_libraries_of_the_server() -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert found.splitlines()[-1] == "[]"
+
+
+def test_every_command_that_a_message_or_a_page_names_is_there() -> None:
+    source = Path(main.__code__.co_filename).parents[1]
+    named: dict[str, str] = {}
+    for path in [*source.rglob("*.py"), *source.rglob("*.js"), *source.rglob("*.md")]:
+        text = path.read_text(encoding="utf-8")
+        for words in re.findall(r"(?:[`'“(]|with:? |run:? |by:? )flyball ([a-z]+(?: [a-z]+)?)", text):
+            named[words] = path.name
+    assert len(named) >= 8
+    unknown = {words: name for words, name in named.items() if not _is_command(words.split())}
+    assert unknown == {}
+
+
+def _is_command(words: list[str]) -> bool:
+    context = click.Context(cli)
+    found = cli.get_command(context, words[0])
+    if isinstance(found, click.Group) and len(words) > 1:
+        return found.get_command(context, words[1]) is not None
+    return found is not None

@@ -19,7 +19,7 @@ SECURITY: Final = {
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-cache",
+    "cache-control": "no-cache",  # asked for again each time, so that the pages are those of the running release
 }
 # Only these names are served; nothing of the request becomes part of a path.
 PAGES: Final = {
@@ -27,6 +27,7 @@ PAGES: Final = {
     "app.js": "text/javascript",
     "charts.js": "text/javascript",
     "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
 }
 
 

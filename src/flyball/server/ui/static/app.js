@@ -1,9 +1,10 @@
-// The page: read what the API says, show it, and pass a person's approval on.
+// The page: read what the API says, show it, and pass a person's decision on.
 
 import { accuracyChart, day } from "./charts.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 4000;
+const shown = new Map();
 
 async function api(method, path, body) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
@@ -13,93 +14,148 @@ async function api(method, path, body) {
   return content;
 }
 
+// -- making elements; text is always text, never markup
+
 function element(name, content, attributes = {}) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...[content].flat().filter((part) => part !== undefined));
+  made.append(...[content].flat().filter((part) => part !== undefined && part !== null));
   return made;
+}
+
+const words = (name) => name.replaceAll("_", " ");
+const short = (digest) => element("code", digest.slice(0, 12), { title: digest });
+const soft = (text) => element("p", text, { class: "soft" });
+const TONES = { promoted: "good", ready: "good", resolved: "good", firing: "bad", failed: "bad", refused: "bad", rolled_back: "bad" };
+const state = (name) => element("span", words(name), { class: TONES[name] ?? "" });
+const text = (content) => ({ content, wide: true });
+
+function cell(content) {
+  return content?.wide ? element("td", content.content, { class: "text" }) : element("td", content);
 }
 
 function table(header, rows, nothing) {
-  if (rows.length === 0) return element("p", nothing, { class: "soft" });
-  const head = element("thead", element("tr", header.map((cell) => element("th", cell, { scope: "col" }))));
-  const body = element("tbody", rows.map((row) => element("tr", row.map((cell) => element("td", cell)))));
+  if (rows.length === 0) return soft(nothing);
+  const head = element("thead", element("tr", header.map((title) => element("th", title, { scope: "col" }))));
+  const body = element("tbody", rows.map((row) => element("tr", row.map(cell))));
   return element("div", element("table", [head, body]), { class: "scroll" });
 }
 
-function button(text, act) {
-  const made = element("button", text, { type: "button" });
-  made.addEventListener("click", () => act().catch(complain));
+function button(label, act) {
+  const made = element("button", label, { type: "button" });
+  made.addEventListener("click", () => act().then(refresh).catch(complain));
   return made;
 }
 
-function show(id, content) { $(id).replaceChildren(content); }
-
-function complain(error) {
-  $("notice").textContent = error.status === 401
-    ? "You are not signed in. Run `flyball ui` in a terminal and open the link it prints." : error.message;
-  $("notice").hidden = false;
+// Drawn again only when there is something new, so that what a person opened or marked stays.
+function show(id, data, draw) {
+  const now = JSON.stringify(data);
+  if (shown.get(id) === now) return;
+  shown.set(id, now);
+  $(id).replaceChildren(draw());
 }
 
+function complain(error) {
+  const out = error.status === 401;
+  $("notice").textContent = out
+    ? "You are not signed in. Run “flyball ui” in a terminal and open the link it prints." : error.message;
+  $("notice").hidden = false;
+  if (out) { $("content").hidden = true; $("who").textContent = ""; }
+}
+
+// -- the sections
+
 async function explain(kind, key) {
-  const found = await api("GET", `why/${kind}/${key}`);
+  const found = await api("GET", `why/${kind}/${encodeURIComponent(key)}`);
   $("why").textContent = found.text;
   $("why-section").hidden = false;
   $("why-section").scrollIntoView();
 }
 
-async function showApprovals() {
-  const { approvals } = await api("GET", "approvals");
+function content(approval) {
+  const parts = Object.entries(approval.content).flatMap(([name, digest]) => [element("dt", name), element("dd", short(digest))]);
+  const summary = element("summary", [`${parts.length / 2} digests, together `, short(approval.digest)]);
+  return element("details", [summary, element("dl", parts)]);
+}
+
+function decide(approval) {
+  const reject = async () => {
+    const reason = window.prompt("Why is it rejected?");
+    if (reason) await api("POST", `approvals/${approval.id}/reject`, { reason });
+  };
+  return element("div", [
+    button("approve", () => api("POST", `approvals/${approval.id}/approve`, { digest: approval.digest })), button("reject", reject)]);
+}
+
+function showApprovals(approvals, requests, me) {
   const pending = approvals.filter((one) => one.state === "pending");
-  const approve = (one) => async () => { await api("POST", `approvals/${one.id}/approve`, { digest: one.digest }); await refresh(); };
-  show("approvals", table(["requested by", "content", ""], pending.map((one) => [
-    one.requested_by, element("code", one.digest.slice(0, 16)), button("approve", approve(one))]), "Nothing waits."));
+  const may = me.permissions.includes("approvals:approve");
+  const subject = (one) => {
+    const found = requests.find((request) => request.approval_id === one.id);
+    return found ? `${found.loop}: version ${found.challenger}` : "–";
+  };
+  show("approvals", [pending, may, requests.map((one) => one.approval_id)], () => table(
+    ["for", "requested by", "content", ""],
+    pending.map((one) => [subject(one), one.requested_by, text(content(one)), may ? decide(one) : ""]), "Nothing waits."));
 }
 
-async function showEndpoints() {
-  const { endpoints } = await api("GET", "endpoints");
-  show("endpoints", table(["endpoint", "answers", "state"], endpoints.map((one) => [
-    one.name, one.routes.map((route) => `${route.role} v${route.version} ${Math.round(route.share * 100)} %`).join(", "),
-    element("span", one.error || (one.ready ? "ready" : "starting"), { class: one.ready ? "good" : "bad" })]), "None yet."));
+function showEndpoints(endpoints) {
+  const routes = (one) => one.routes.map((route) => `${route.role} v${route.version} ${Math.round(route.share * 100)} %`).join(", ");
+  show("endpoints", endpoints, () => table(["endpoint", "model", "answers", "state"], endpoints.map((one) => [
+    one.name, one.model, text(routes(one)), one.error ? element("span", one.error, { class: "bad" }) : state(one.ready ? "ready" : "starting")]),
+  "None yet."));
 }
 
-async function showLoops() {
-  const { loops } = await api("GET", "loops");
-  const requests = [], charts = [];
-  for (const loop of loops) {
-    requests.push(...(await api("GET", `loops/${loop.name}/requests`)).requests);
-    const { windows } = await api("GET", `monitors/${loop.monitor}/windows`).catch(() => ({ windows: [] }));
-    charts.push(element("figure", [element("figcaption", loop.name, { class: "soft" }), accuracyChart(windows)]));
-  }
-  show("quality", charts.length ? element("div", charts) : element("p", "No loop yet.", { class: "soft" }));
-  show("requests", table(["for", "window", "state", "cause", "versions", "reason"], requests.map((one) => [
-    one.loop, one.window_end_ms ? day(one.window_end_ms) : "–", one.state, one.cause || one.origin,
-    `${one.champion ?? "–"} → ${one.challenger ?? "–"}`, one.reason]), "None yet."));
+function showQuality(monitored) {
+  const legend = [["", "accuracy"], ["key-band", "its interval"], ["key-base", "baseline"], ["key-drop", "dropped"]];
+  const figure = ({ loop, windows }) => element("figure", [
+    element("figcaption", [element("strong", loop.name), ...legend.map(([key, label]) => element("span", label, { class: key }))]),
+    element("div", accuracyChart(windows) ?? soft("No window has enough labels yet."), { class: "scroll" })]);
+  show("quality", monitored, () => monitored.length ? element("div", monitored.map(figure)) : soft("No loop yet."));
 }
 
-async function showAlerts() {
-  const { alerts } = await api("GET", "alerts");
-  show("alerts", table(["window", "kind", "state", "cause", ""], alerts.map((one) => [
-    day(one.window_start_ms), one.kind, one.state, one.cause.slice(0, 2).join("; "),
+function showRequests(requests) {
+  show("requests", requests, () => table(["for", "window", "state", "cause", "version", "reason"], requests.map((one) => [
+    one.loop, one.window_end_ms ? day(one.window_end_ms) : "–", state(one.state), words(one.cause || one.origin),
+    `${one.champion ?? "–"} → ${one.challenger ?? "–"}`, text(one.reason)]), "None yet."));
+}
+
+function showAlerts(alerts) {
+  show("alerts", alerts, () => table(["window", "kind", "state", "cause", ""], alerts.map((one) => [
+    day(one.window_start_ms), words(one.kind), state(one.state), text(one.cause.slice(0, 2).join("; ")),
     button("why", () => explain("alert", one.id))]), "None."));
 }
 
 async function showAudit() {
   const found = await api("GET", "audit/verify");
-  $("audit").textContent = found.intact
-    ? `Intact: ${found.count} events, head ${found.head}` : `Broken at entry ${found.first_bad}: ${found.reason}`;
-  $("audit").className = found.intact ? "good" : "bad";
+  $("audit").replaceChildren(found.intact
+    ? element("span", [`Intact: ${found.count} events, head `, element("code", found.head)], { class: "good" })
+    : element("span", `Broken at entry ${found.first_bad}: ${found.reason}`, { class: "bad" }));
 }
 
 async function refresh() {
   try {
     const me = await api("GET", "me");
+    const [{ approvals }, { endpoints }, { alerts }, { loops }] = await Promise.all(
+      ["approvals", "endpoints", "alerts", "loops"].map((path) => api("GET", path)));
+    const requests = await Promise.all(loops.map((loop) => api("GET", `loops/${encodeURIComponent(loop.name)}/requests`)));
+    const windows = await Promise.all(loops.map(
+      (loop) => api("GET", `monitors/${encodeURIComponent(loop.monitor)}/windows`).catch(() => ({ windows: [] }))));
     $("who").textContent = me.identity;
     $("notice").hidden = true;
-    await Promise.all([showApprovals(), showEndpoints(), showLoops(), showAlerts()]);
-  } catch (error) { complain(error); }
+    $("content").hidden = false;
+    const all = requests.flatMap((found) => found.requests);
+    showApprovals(approvals, all, me);
+    showEndpoints(endpoints);
+    showQuality(loops.map((loop, at) => ({ loop: { name: loop.name }, windows: windows[at].windows })));
+    showRequests(all);
+    showAlerts(alerts);
+    return true;
+  } catch (error) {
+    complain(error);
+    return false;
+  }
 }
 
-await refresh();
-showAudit().catch(complain);
+if (await refresh()) showAudit().catch(complain);
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);

@@ -1,43 +1,59 @@
 // Draw the accuracy of windows with its interval and the baseline it is held against, as one SVG.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 960, HEIGHT = 250, LEFT = 44, BOTTOM = 22, TOP = 8;
+const WIDTH = 960, HEIGHT = 240, LEFT = 42, RIGHT = 12, BOTTOM = 22, TOP = 10;
 
 function shape(name, attributes, text) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const percent = (value) => `${(100 * value).toFixed(0)} %`;
+const path = (points) => "M" + points.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join("L");
+
+function scales(judged) {
+  const first = judged[0].start_ms, last = judged.at(-1).end_ms;
+  const values = judged.flatMap((one) => [one.lower, one.upper, one.accuracy, one.baseline]).filter((value) => value !== null);
+  const low = Math.floor(Math.min(...values) * 20) / 20, high = Math.ceil(Math.max(...values) * 20) / 20;
+  const x = (ms) => LEFT + ((ms - first) / (last - first || 1)) * (WIDTH - LEFT - RIGHT);
+  const y = (value) => TOP + ((high - value) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
+  return { x, y, low, high };
+}
+
+function axes({ x, y, low, high }, judged) {
+  const lines = [low, (low + high) / 2, high].flatMap((value) => [
+    shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value), class: "axis" }),
+    shape("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, percent(value))]);
+  const dates = judged.length < 3 ? [judged[0]] : [judged[0], judged[Math.floor(judged.length / 2)], judged.at(-1)];
+  const anchors = ["start", "middle", "end"];
+  return [...lines, ...dates.map((one, at) => shape(
+    "text", { x: x(at === 2 ? one.end_ms : one.start_ms), y: HEIGHT - 6, "text-anchor": anchors[at] }, day(one.start_ms)))];
+}
+
+function point(one, cx, cy) {
+  const dropped = one.verdict === "dropped";
+  const dot = shape("circle", { cx, cy, r: dropped ? 4 : 2.5, class: dropped ? "drop" : "point" });
+  const range = `${(100 * one.accuracy).toFixed(1)} % (${percent(one.lower)} to ${percent(one.upper)})`;
+  dot.append(shape("title", {}, `${day(one.start_ms)}: ${range}, ${one.labelled} labels${dropped ? ", dropped" : ""}`));
+  return dot;
 }
 
 export function accuracyChart(windows) {
   const judged = windows.filter((one) => one.accuracy !== null);
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Accuracy of each window" });
-  if (judged.length === 0) return svg;
-  const first = judged[0].start_ms, last = Math.max(judged.at(-1).end_ms, first + 1);
-  const values = judged.flatMap((one) => [one.lower, one.upper, one.baseline]).filter((value) => value !== null);
-  const low = Math.min(...values), high = Math.max(...values), span = high - low || 1;
-  const x = (ms) => LEFT + ((ms - first) / (last - first)) * (WIDTH - LEFT - 8);
-  const y = (value) => TOP + ((high - value) / span) * (HEIGHT - TOP - BOTTOM);
+  if (judged.length === 0) return null;
+  const scale = scales(judged), { x, y } = scale;
   const middle = (one) => x((one.start_ms + one.end_ms) / 2);
-  const path = (points) => "M" + points.map(([a, b]) => `${a.toFixed(1)},${b.toFixed(1)}`).join("L");
-  for (const value of [low, (low + high) / 2, high]) {
-    svg.append(shape("line", { x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value), class: "axis" }));
-    svg.append(shape("text", { x: 4, y: y(value) + 4 }, value.toFixed(2)));
-  }
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Accuracy of each window" });
   const upper = judged.map((one) => [middle(one), y(one.upper)]);
   const lower = judged.map((one) => [middle(one), y(one.lower)]).reverse();
-  svg.append(shape("path", { d: path([...upper, ...lower]) + "Z", class: "band" }));
-  const based = judged.filter((one) => one.baseline !== null);
-  if (based.length) svg.append(shape("path", { d: path(based.map((one) => [middle(one), y(one.baseline)])), class: "base" }));
+  const based = judged.filter((one) => one.baseline !== null)
+    .flatMap((one) => [[x(one.start_ms), y(one.baseline)], [x(one.end_ms), y(one.baseline)]]);
+  svg.append(...axes(scale, judged), shape("path", { d: path([...upper, ...lower]) + "Z", class: "band" }));
+  if (based.length) svg.append(shape("path", { d: path(based), class: "base" }));
   svg.append(shape("path", { d: path(judged.map((one) => [middle(one), y(one.accuracy)])), class: "line" }));
-  for (const one of judged.filter((each) => each.verdict === "dropped")) {
-    const dot = shape("circle", { cx: middle(one), cy: y(one.accuracy), r: 3.5, class: "alert" });
-    dot.append(shape("title", {}, `${day(one.start_ms)}: ${one.accuracy.toFixed(3)}, dropped`));
-    svg.append(dot);
-  }
-  for (const one of [judged[0], judged[Math.floor(judged.length / 2)], judged.at(-1)])
-    svg.append(shape("text", { x: Math.min(middle(one), WIDTH - 60), y: HEIGHT - 6 }, day(one.start_ms)));
+  svg.append(...judged.map((one) => point(one, middle(one), y(one.accuracy))));
   return svg;
 }
 
