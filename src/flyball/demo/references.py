@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, START_MS
@@ -19,7 +18,7 @@ def hits_without_retraining(market: pa.Table, *, trained_to: int) -> np.ndarray:
     """Return 1 for every row that the first model gets right, shape (n,); it is trained as the demo's first version."""
     features, label = _arrays(market)
     rows = _without_holdout(np.arange(trained_to))
-    return np.asarray(make_model().fit(features.iloc[rows], label[rows]).predict(features) == label, dtype=np.int64)
+    return np.asarray(make_model().fit(features[rows], label[rows]).predict(features) == label, dtype=np.int64)
 
 
 def hits_every_window(market: pa.Table, first: np.ndarray, *, start: int, all_rows: bool) -> np.ndarray:
@@ -34,10 +33,10 @@ def hits_every_window(market: pa.Table, first: np.ndarray, *, start: int, all_ro
         rows = np.arange(end - SPAN_WEEKS * WEEK, end)
         if not all_rows:
             rows = _without_holdout(rows[: -RECENT_WEEKS * WEEK])
-        model = make_model().fit(features.iloc[rows], label[rows])
+        model = make_model().fit(features[rows], label[rows])
         served = slice(end + ROWS_A_DAY, min(end + WEEK + ROWS_A_DAY, len(label)))
         if served.start < len(label):
-            hits[served] = model.predict(features.iloc[served]) == label[served]
+            hits[served] = model.predict(features[served]) == label[served]
     return hits
 
 
@@ -47,6 +46,5 @@ def _without_holdout(rows: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _arrays(market: pa.Table) -> tuple[pd.DataFrame, np.ndarray]:
-    frame = market.select([*FEATURES, LABEL]).to_pandas()
-    return frame[list(FEATURES)], frame[LABEL].to_numpy()
+def _arrays(market: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    return np.column_stack([market.column(name).to_numpy() for name in FEATURES]), market.column(LABEL).to_numpy()

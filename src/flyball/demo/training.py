@@ -34,14 +34,14 @@ def fit(rows: pa.Table, *, model: str, dataset: str) -> dict[str, object]:
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(tags={"flyball.pipeline_run": os.environ["PIPELINE_RUN_ID"]}) as run:
         Client().use_dataset(run.info.run_id, dataset, context="training")
-        trained = make_model().fit(features, label)
+        trained = make_model().fit(features.to_numpy(), label)
         mlflow.log_params({"rows": len(frame), "C": 1.0})
-        mlflow.log_metric("training_accuracy", float(trained.score(features, label)))
+        mlflow.log_metric("training_accuracy", float(trained.score(features.to_numpy(), label)))
         logged = mlflow.sklearn.log_model(
             trained,
             name="model",
             registered_model_name=model,
-            signature=mlflow.models.infer_signature(features, trained.predict(features)),
+            signature=mlflow.models.infer_signature(features, trained.predict(features.to_numpy())),
             pip_requirements=[
                 f"{name}=={version(name)}" for name in ("numpy", "pandas", "scikit-learn", "scipy", "skops")
             ],
