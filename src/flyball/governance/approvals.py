@@ -101,7 +101,7 @@ class Approvals:
         """
         found = self._store.find_approval(ApprovalId(approval))
         if found is None:
-            raise NotFound(f"no approval '{approval}'; list them with: flyball approvals list", field="approval")
+            raise NotFound(f"no approval '{approval}'; list them with: flyball approval list", field="approval")
         return found
 
     def list(self, *, state: ApprovalState | None = None, decision: str | None = None) -> tuple[Approval, ...]:
