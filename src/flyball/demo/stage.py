@@ -26,7 +26,21 @@ HURRY = {
     "FLYBALL_WORKER_POLL_MS": "40",
     "FLYBALL_ENDPOINT_POLL_MS": "40",
     "FLYBALL_CAPTURE_FLUSH_MS": "120",
-    "FLYBALL_WARM_MODULES": "pandas,pyarrow.parquet,sklearn.compose,sklearn.linear_model,sklearn.pipeline,skops.io,mlflow.sklearn",
+    "FLYBALL_WARM_MODULES": ",".join(
+        (
+            "git",
+            "importlib_metadata",
+            "pandas",
+            "pyarrow.parquet",
+            "sklearn.compose",
+            "sklearn.linear_model",
+            "skops.io",
+            "mlflow.sklearn",
+            "mlflow.pyfunc",
+            "mlflow.models.display_utils",
+            "mlflow.tracking.request_header.registry",
+        )
+    ),
 }
 
 
