@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
 
 from flyball.demo.electricity import FEATURES, JOINED_ROW, LABEL, ROWS_A_DAY, TIME, load_market, time_of
 from flyball.demo.opening import open_loop
@@ -70,7 +71,7 @@ def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: 
         seconds = time.monotonic() - started
         numbers = number(records, lines, all_rows=references.all_rows[JOINED_ROW:end], seconds=seconds)
         _tell(console, numbers, records, folder, lines)
-        missing = missing_parts(numbers, records)
+        missing = missing_parts(numbers, records, whole=weeks is None)
         if result is not None:
             result.parent.mkdir(parents=True, exist_ok=True)
             result.write_bytes(msgspec.json.format(msgspec.json.encode(asdict(numbers)), indent=2) + b"\n")
@@ -89,6 +90,11 @@ def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: 
 def reference_lines(end: int) -> References:
     """Compute the lines that the loop is compared with; in a process of its own, beside the replay."""
     market = load_market().slice(0, end)
+    with threadpool_limits(1):  # small fits gain nothing from more threads, and the replay needs the other core
+        return _reference_lines(market)
+
+
+def _reference_lines(market: pa.Table) -> References:
     none = hits_without_retraining(market, trained_to=JOINED_ROW)
     every = hits_every_window(market, none, start=JOINED_ROW, all_rows=False)
     all_rows = hits_every_window(market, none, start=JOINED_ROW, all_rows=True)

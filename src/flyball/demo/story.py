@@ -139,13 +139,16 @@ def number(records: Records, lines: Lines, *, all_rows: np.ndarray, seconds: flo
     )
 
 
-def missing_parts(numbers: Numbers, records: Records) -> list[str]:
-    """Name every part of the story that did not happen; an empty list is a whole story."""
+def missing_parts(numbers: Numbers, records: Records, *, whole: bool) -> list[str]:
+    """Name every part of the story that did not happen; an empty list is a whole story.
+
+    In a shortened replay the gate may have had nothing to refuse yet.
+    """
     parts = {
         "the market's change raised an alert": numbers.first_alert_row > JOINED_ROW,
         "the loop retrained": numbers.retrainings > 0,
         "a challenger passed gate, approval and canary": numbers.promotions > 0,
-        "the gate refused a challenger that was not better": numbers.refused_by_gate > 0,
+        "the gate refused a challenger that was not better": numbers.refused_by_gate > 0 or not whole,
         "the loop served better than no retraining": numbers.accuracy_flyball > numbers.accuracy_none,
         "the corrupted feed was diagnosed and refused": numbers.refused_corrupted,
         "the first alert can be explained": bool(records.why),
