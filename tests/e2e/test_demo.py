@@ -32,4 +32,4 @@ def test_the_demo_tells_its_story_and_stops_what_it_started(tmp_path: Path) -> N
 
 def _belongs(process: psutil.Process, folder: Path) -> bool:
     environment = process.info["environ"] or {}
-    return environment.get("FLYBALL_HOME", "").startswith(str(folder))
+    return str(environment.get("FLYBALL_HOME", "")).startswith(str(folder))
