@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test check lint types contracts architecture docs format lock openapi clean
+.PHONY: help venv demo demo-once test check lint types contracts architecture docs format lock openapi reference changelog clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,12 @@ lock: venv ## resolve again; the lock names no host, so that it works behind any
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
+
+reference: venv ## write the reference pages and the pages of the rooms from the code
+	@$(BIN)/python tools/reference.py
+
+changelog: venv ## join the change fragments into CHANGELOG.md for a release
+	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

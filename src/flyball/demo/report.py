@@ -22,6 +22,7 @@ h1{font-size:1.6rem;margin:0 0 .3rem}h2{font-size:1.1rem;margin:2.2rem 0 .5rem}p
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}td,th{text-align:left;padding:.25rem 1.2rem .25rem 0;
 border-bottom:1px solid #d9dee6;vertical-align:top}th{color:#5c6675;font-weight:500}pre{overflow-x:auto;font:13px/1.45 ui-monospace,
 monospace;border:1px solid #d9dee6;padding:.8rem}svg{width:100%;height:auto}svg text{font-size:12px;fill:#5c6675}.scroll{overflow-x:auto}
+.scroll td:nth-child(-n+2){white-space:nowrap}.legend span{margin-right:1.5rem;white-space:nowrap}
 """
 
 
@@ -80,11 +81,12 @@ def _plot(lines: Lines, records: Records) -> str:
         )
     parts += [
         f'<text x="{x(week):.1f}" y="{HEIGHT - 4}">{_day(time_of(JOINED_ROW + week * WEEK))}</text>'
-        for week in range(0, weeks, 13)
+        for week in range(0, weeks - 4, 13)
     ]
-    legend = "".join(f'<tspan x="{LEFT + 12}" dy="16" fill="{COLOURS[name]}">{NAMES[name]}</tspan>' for name in weekly)
-    parts.append(f'<text y="{HEIGHT - BOTTOM - 66}">{legend}<tspan x="{LEFT + 12}" dy="16">▲ promoted</tspan></text>')
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Weekly accuracy of the three lines">{"".join(parts)}</svg>'
+    legend = "".join(f'<span style="color:{COLOURS[name]}">&#9632; {NAMES[name]}</span>' for name in weekly)
+    label = "Weekly accuracy of the three lines"
+    chart = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<p class="legend">{legend}<span>&#9650; version promoted</span></p>{chart}'
 
 
 def _grid(low: float, place: Callable[[float], float]) -> str:
