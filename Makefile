@@ -18,7 +18,7 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 	@$(BIN)/python -m flyball.demo --result build/demo/result.json
 
 test: venv ## all tests, with the real services they need
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 check: venv lint types contracts architecture docs test ## what CI runs
 

@@ -102,13 +102,14 @@ def test_data_is_added_listed_and_shown(run: Run, tmp_path: Path) -> None:
     assert run("data", "add", "small", str(table)).out.startswith("small/1  ")
     assert "small/1" in run("data", "list").out
     assert "from a.csv" in run("data", "show", "small/1").out
+    assert "no version 99" in run("data", "show", "small/99").err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("data", "show", "small"), "write NAME/N"),
-        (("data", "show", "small/99"), "no version 99"),
+        (("data", "show", "absent/99"), "there is no dataset 'absent'"),
         (("data", "show", "../../me"), "write NAME/N"),
         (("model", "show", "a b?/1"), "a b?"),
         (("policy", "show", "none/1"), "none"),
