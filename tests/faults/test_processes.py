@@ -42,15 +42,16 @@ for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda *_: supervisor.stop())
 supervisor.run()
 """
+# One write a line: several processes share the log, and `print` may write a line in pieces that others come between.
 GENTLE = """
-import signal, sys, time
+import os, signal, sys, time
 from flyball.server.supervisor import follow_parent
 def end(*_):
-    print("drained", sys.argv[1], file=sys.stderr, flush=True)
+    os.write(2, f"drained {sys.argv[1]}\\n".encode())
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 follow_parent(drain_s=1.0)
-print("up", sys.argv[1], file=sys.stderr, flush=True)
+os.write(2, f"up {sys.argv[1]}\\n".encode())
 while True:
     time.sleep(0.05)
 """
