@@ -81,10 +81,10 @@ def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: 
             _leave(console, stage)
         else:
             stage.stop()
-        sys.exit(1 if missing else 0)
     except BaseException:
         stage.stop()
         raise
+    sys.exit(1 if missing else 0)
 
 
 def reference_lines(end: int) -> References:
