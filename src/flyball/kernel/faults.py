@@ -13,6 +13,9 @@ _SQLITE_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _SQLITE_UNREACHABLE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_PERM")
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_FULL = ("53100",)
+# Of what keeps a table from growing, the server knows ENOSPC by a code; a quota or a limit of a file is an internal error to
+# it. Its messages are translated, the names of its functions are not.
+_POSTGRES_GROWING = ("XX000", ("mdextend", "mdextendv", "mdzeroextend"))
 _POSTGRES_BUSY = ("40001", "40P01", "55P03")
 _POSTGRES_DAMAGED = ("XX001", "XX002")
 _POSTGRES_UNREACHABLE = ("08", "57P", "53300", "58030")
@@ -53,13 +56,18 @@ def _postgres_fault(error: BaseException) -> FlyballError | None:
     state = getattr(error, "sqlstate", None)
     if state is None:  # said by the client library, not by the server: the connection could not be made, or broke
         return _unreachable(error) if type(error).__name__ == "OperationalError" else None
-    if state.startswith(_POSTGRES_FULL):
+    if state.startswith(_POSTGRES_FULL) or _cannot_grow(error, state):
         return _full()
     if state.startswith(_POSTGRES_BUSY):
         return _busy()
     if state.startswith(_POSTGRES_DAMAGED):
         return _damaged(error)
     return _unreachable(error) if state.startswith(_POSTGRES_UNREACHABLE) else None
+
+
+def _cannot_grow(error: BaseException, state: str) -> bool:
+    internal, growing = _POSTGRES_GROWING
+    return state == internal and getattr(getattr(error, "diag", None), "source_function", None) in growing
 
 
 def _full() -> FlyballError:
