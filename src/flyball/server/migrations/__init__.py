@@ -6,38 +6,52 @@ takes longer to import than everything else that `flyball up` does before it sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import Connection, column, inspect, select, table
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
+from flyball.server.migrations.transaction import schema_transaction
 
 FOLDER = Path(__file__).parent
 _VERSION_TABLE = "alembic_version"
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema to a revision, the newest if not said otherwise; all of it, or nothing of a step.
+def upgrade(database: Database, revision: str = "head", *, finish: Callable[[Connection], None] | None = None) -> None:
+    """Bring the schema to a revision, the newest if not said otherwise, in one transaction: all of it, or nothing.
+
+    `finish` is called at the end of that transaction, for what must be kept together with the new schema.
 
     Raises:
         Conflict: the database has tables of somebody else.
+        Corrupted: a row points at one that is not there; nothing was changed.
     """
-    from alembic import command
-    from alembic.config import Config
-
     if current(database) is None and (tables := inspect(database.engine).get_table_names()):
         raise Conflict(
             f"the database has tables ({', '.join(sorted(tables)[:3])}) and no revision of ours: it is another program's; "
             "set FLYBALL_DATABASE_URL to an empty one",
             field="database_url",
         )
+    with schema_transaction(database) as connection:
+        upgrade_on(connection, revision)
+        if finish is not None:
+            finish(connection)
+
+
+def upgrade_on(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema to a revision inside of the caller's transaction."""
+    from alembic import command
+    from alembic.config import Config
+
     configuration = Config()
     configuration.set_main_option("script_location", str(FOLDER))
     configuration.set_main_option("path_separator", "os")
-    with database.engine.begin() as connection:
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, revision)
+    if not connection.in_transaction():
+        connection.begin()  # so that Alembic leaves beginning and committing to the caller
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, revision)
 
 
 def current(database: Database) -> str | None:
