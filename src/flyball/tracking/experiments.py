@@ -91,6 +91,18 @@ class Experiments:
             raise NotFound(f"No Experiment with id={experiment_id} exists", field="experiment_id")
         return found
 
+    def ensure(
+        self, name: str, *, actor: str, artifact_location: str = "", tags: Sequence[tuple[str, str]] = ()
+    ) -> Experiment:
+        """Return the experiment of a name, deleted or not; make it where there is none.
+
+        Raises:
+            InvalidInput: a name, a location or a tag that is not allowed.
+        """
+        with self._database.transaction():
+            found = self._store.find_name(_check_name(name))
+            return found or self.create(name, actor=actor, artifact_location=artifact_location, tags=tags)
+
     def get_by_name(self, name: str) -> Experiment:
         """Return the experiment of a name, deleted or not.
 

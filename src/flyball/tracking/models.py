@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.kernel.errors import AlreadyExists, InvalidInput, NotFound
 from flyball.kernel.events import Edge, EventLog
 from flyball.kernel.ids import new_id
 from flyball.tracking.access import is_model_id, is_run_id, lock_active_experiment, model_not_found, run_not_found
@@ -56,24 +56,26 @@ class LoggedModels:
         source_run_id: str = "",
         params: Sequence[tuple[str, str]] = (),
         tags: Sequence[tuple[str, str]] = (),
+        model_id: str = "",
     ) -> LoggedModel:
-        """Make a model whose files follow.
+        """Make a model whose files follow; without an id it gets a new one.
 
         Raises:
             NotFound: no such experiment or run.
-            InvalidInput: the experiment is deleted, or a name, param or tag is not allowed.
+            AlreadyExists: there is a model with the id.
+            InvalidInput: the experiment is deleted, or an id, name, param or tag is not allowed.
         """
-        model_id = ModelId(f"m-{new_id()}")
+        kept_id = self._free_id(model_id)
         kept_params = _check_params(params)
         kept_tags = check_tags(tags, limit=MAX_TAG_LENGTH)
         with self._database.transaction():
             experiment = lock_active_experiment(self._experiments, experiment_id)
             now = self._clock.now_ms()
             model = LoggedModel(
-                model_id=model_id,
+                model_id=kept_id,
                 experiment_id=experiment.experiment_id,
                 name=check_model_name(name or random_name()),
-                artifact_uri=f"{experiment.artifact_location}/models/{model_id}/artifacts",
+                artifact_uri=f"{experiment.artifact_location}/models/{kept_id}/artifacts",
                 status=ModelStatus.PENDING,
                 created_ms=now,
                 updated_ms=now,
@@ -196,6 +198,17 @@ class LoggedModels:
             limit=limit + 1,
         )
         return page_of(found, offset=offset, limit=limit)
+
+    def _free_id(self, model_id: str) -> ModelId:
+        if not model_id:
+            return ModelId(f"m-{new_id()}")
+        if not is_model_id(model_id):
+            raise InvalidInput(
+                f"'{model_id}' is no id of a logged model: m- and 32 hexadecimal digits", field="model_id"
+            )
+        if self._store.find(model_id) is not None:
+            raise AlreadyExists(f"there is a logged model with the id {model_id} already", field="model_id")
+        return ModelId(model_id)
 
     def _source_run(self, run_id: str) -> RunId | None:
         if not run_id:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import InvalidInput
+from flyball.kernel.errors import AlreadyExists, InvalidInput
 from flyball.kernel.events import Edge, EventLog
 from flyball.kernel.ids import new_id
 from flyball.tracking.access import is_run_id, lock_active_experiment, lock_active_run, lock_run, run_not_found
@@ -65,19 +65,26 @@ class Runs:
         user_id: str = "",
         start_ms: int | None = None,
         tags: Sequence[tuple[str, str]] = (),
+        run_id: str = "",
     ) -> Run:
-        """Start a run; without a name it gets a made-up one.
+        """Start a run; without a name it gets a made-up one, and without an id a new one.
 
         Raises:
             NotFound: no such experiment.
-            InvalidInput: the experiment is deleted, or `name` contradicts the tag `mlflow.runName`.
+            AlreadyExists: there is a run with the id.
+            InvalidInput: the experiment is deleted, `name` contradicts the tag `mlflow.runName`, or the id has no id's form.
         """
+        if run_id and not is_run_id(run_id):
+            raise InvalidInput(f"'{run_id}' is no id of a run: 32 hexadecimal digits", field="run_id")
         kept_tags = clip_tags(tags)
         kept_tags[RUN_NAME_TAG] = run_name = _agree_on_name(name, kept_tags.get(RUN_NAME_TAG, ""))
         with self._database.transaction():
             experiment = lock_active_experiment(self._experiments, experiment_id)
+            if run_id and self._store.find(run_id) is not None:
+                raise AlreadyExists(f"there is a run with the id {run_id} already", field="run_id")
             info = self._new_info(
                 experiment,
+                run_id=RunId(run_id or new_id()),
                 name=run_name,
                 user_id=check_text(user_id or kept_tags.get(USER_TAG, ""), field="user_id", limit=MAX_USER_TEXT_LENGTH),
                 start_ms=start_ms,
@@ -187,8 +194,9 @@ class Runs:
         page = page_of(ids, offset=offset, limit=limit)
         return Page(items=tuple(self._store.load(page.items)), next_token=page.next_token)
 
-    def _new_info(self, experiment: Experiment, *, name: str, user_id: str, start_ms: int | None) -> RunInfo:
-        run_id = RunId(new_id())
+    def _new_info(
+        self, experiment: Experiment, *, run_id: RunId, name: str, user_id: str, start_ms: int | None
+    ) -> RunInfo:
         return RunInfo(
             run_id=run_id,
             experiment_id=experiment.experiment_id,

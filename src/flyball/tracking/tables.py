@@ -189,3 +189,20 @@ logged_model_metrics = Table(
         "model_id", "key", "timestamp_ms", "step", "run_id", "dataset_name", "dataset_digest", "value", "is_nan"
     ),
 )
+
+journals = Table(
+    "journals",
+    metadata,
+    Column("journal_id", RUN_ID, primary_key=True),
+    Column("applied", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+)
+
+journal_refusals = Table(
+    "journal_refusals",
+    metadata,
+    Column("journal_id", RUN_ID, ForeignKey("journals.journal_id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flyball.server.routing import Route
-from flyball.server.v1 import access, audit, datasets, endpoints, loops, models, monitors, pipelines
+from flyball.server.v1 import access, audit, datasets, endpoints, journals, loops, models, monitors, pipelines
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
@@ -14,4 +14,5 @@ ROUTES: tuple[Route, ...] = (
     *endpoints.ROUTES,
     *monitors.ROUTES,
     *loops.ROUTES,
+    *journals.ROUTES,
 )
