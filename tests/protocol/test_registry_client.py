@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -197,15 +198,33 @@ def test_prompts_are_kept_apart_from_models(client: MlflowClient) -> None:
     assert [each.name for each in mlflow.genai.search_prompts()] == ["greeting"]
 
 
-def test_a_source_without_files_makes_no_version(client: MlflowClient) -> None:
+def test_files_elsewhere_are_registered_and_found_but_not_known(
+    client: MlflowClient, tracking_server: TrackingServer
+) -> None:
     client.create_registered_model("elec")
-    for source in (
-        "/etc",
-        "file:///etc",
-        "s3://bucket/model",
-        "mlflow-artifacts:/0/models/m-" + "0" * 32 + "/artifacts",
-    ):
-        with pytest.raises(MlflowException) as caught:
-            client.create_model_version("elec", source)
-        assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
-    assert list(client.search_model_versions("name = 'elec'")) == []
+    made = client.create_model_version("elec", "s3://bucket/model", tags={"from": "afar"}, description="d")
+    assert (made.version, made.source, made.run_id, made.status) == ("1", "s3://bucket/model", "", "READY")
+    assert client.get_model_version_download_uri("elec", "1") == "s3://bucket/model"
+    assert tracking_server.platform.registry.get_version("elec", 1).digest == ""
+
+
+def test_the_logged_model_knows_which_versions_were_made_of_it(
+    elec: MlflowClient, tracking_server: TrackingServer
+) -> None:
+    model_id = tracking_server.platform.registry.get_version("elec", 1).model_id
+    listed = json.loads(mlflow.get_logged_model(model_id).tags["mlflow.modelVersions"])
+    assert {(each["name"], each["version"]) for each in listed} == {("elec", "1"), ("elec", "2")}
+    tracking_server.platform.tracking.models.set_tags(model_id, [("mlflow.modelVersions", "no list")], actor="user:x")
+    elec.create_model_version("elec", f"models:/{model_id}", model_id=model_id)
+    listed = json.loads(mlflow.get_logged_model(model_id).tags["mlflow.modelVersions"])
+    assert listed == [{"name": "elec", "version": "3"}]
+
+
+def test_latest_is_no_alias_and_means_the_newest_version(elec: MlflowClient) -> None:
+    elec.set_registered_model_alias("elec", "champion", "1")
+    assert elec.get_model_version_by_alias("elec", "latest").version == "2"
+    assert elec.get_model_version_by_alias("elec", "champion").aliases == ["champion"]
+    copied = elec.copy_model_version("models:/elec@champion", "copies")
+    assert copied.source == "models:/elec/1"
+    with pytest.raises(MlflowException, match="reserved"):
+        elec.set_registered_model_alias("elec", "Latest", "1")

@@ -118,11 +118,19 @@ class RegistryStoresConformance:
         assert elec.evidence.read("power", 2) == {EvidenceKind.PROFILE: DIGEST}
         assert elec.versions.next_number("power") == 4
 
-    def test_a_name_that_was_used_is_not_taken_by_renaming(self, elec: RegistryStores) -> None:
+    def test_a_name_in_use_is_not_taken_by_renaming(self, elec: RegistryStores) -> None:
         elec.models.add(model("power"))
-        elec.models.remove("power")
         with pytest.raises(AlreadyExists):
             elec.models.rename("elec", "power")
+
+    def test_numbers_that_a_name_gave_out_stay_used_when_a_model_comes_to_it(self, elec: RegistryStores) -> None:
+        elec.models.add(model("power"))
+        for _ in range(7):
+            elec.versions.next_number("power")
+        elec.models.remove("power")
+        assert (elec.versions.last_number("power"), elec.versions.last_number("absent")) == (7, 0)
+        elec.models.rename("elec", "power")
+        assert elec.versions.next_number("power") == 8
 
     def test_models_are_searched_and_ordered(self, stores: RegistryStores) -> None:
         for name, at in (("b", 3), ("a", 2), ("C", 1)):

@@ -48,6 +48,10 @@ class EvidenceKind(StrEnum):
     """The newest evaluation against the champion."""
 
 
+UNKNOWN_FILES = Digest("")
+"""In the place of the digest of files that are not kept here."""
+
+
 class Expected(Enum):
     """The answer to "where must the alias point now?" of a caller who does not mind."""
 
@@ -79,7 +83,8 @@ class RegisteredModel:
 class ModelVersion:
     """Files that never change, under a number that is never given out twice.
 
-    `digest` is the tree digest of the files at the moment of creation; `location` is where they are downloaded from: the
+    `digest` is the tree digest of the files at the moment of creation, `UNKNOWN_FILES` when they are not
+    kept here; `location` is where they are downloaded from: the
     same as `source` unless the source names another model version.
     """
 

@@ -12,6 +12,7 @@ from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import Edge, EventLog
 from flyball.kernel.ids import new_id
 from flyball.registry.entities import (
+    UNKNOWN_FILES,
     Decision,
     Policy,
     RegistryEvent,
@@ -105,9 +106,15 @@ class Gatekeeper:
 
         Raises:
             NotFound: the version does not exist.
-            Conflict: the evidence speaks of other files than the version has.
+            Conflict: the evidence speaks of other files than the version has, or its files are not kept here.
         """
         subject = self._registry.get_version(evidence.model, evidence.version)
+        if subject.digest == UNKNOWN_FILES:
+            raise Conflict(
+                f"the files of {subject.name}/{subject.version} are not kept here ({subject.source}), so nothing about them can be"
+                " decided: log the model to this server and register it",
+                field="version",
+            )
         if evidence.version_digest != subject.digest:
             raise Conflict(
                 f"the evidence was taken from files with digest {evidence.version_digest[:16]}..., but"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
-from flyball.kernel.errors import NotFound
-from flyball.kernel.events import Edge, EventLog, Ref
+from flyball.kernel.errors import AlreadyExists, NotFound
+from flyball.kernel.events import Edge, Event, EventLog, Ref, ref
 from flyball.registry import naming
 from flyball.registry.entities import ModelVersion, RegisteredModel, RegistryEvent, version_ref
 from flyball.registry.ports import DigestOf, EvidenceStore, ModelStore, VersionStore
@@ -99,11 +99,14 @@ class RegisteredModels:
         """Give a model another name; its versions keep their numbers.
 
         Raises:
-            AlreadyExists: the new name is taken, or was used before.
+            AlreadyExists: the new name is taken, or versions of another model had it: the record names them by it for ever.
         """
         naming.clean_model_name(new_name, field="new_name")
         with self._database.transaction():
             model = self._lock(name)
+            if new_name == name:
+                return model
+            self._refuse_names_of_others(name, new_name)
             self._models.rename(name, new_name)
             renamed = dataclasses.replace(model, name=new_name, updated_ms=self._clock.now_ms())
             self._models.save(renamed)
@@ -132,12 +135,36 @@ class RegisteredModels:
 
     def delete_model_tag(self, name: str, key: str, *, actor: str) -> None:
         """Remove a tag of a model; without effect when it is not there."""
-        naming.clean_key(key)
+        naming.clean_key_spelling(key)
         with self._database.transaction():
             model = self._lock(name)
             if key in model.tags:
                 kept = {other: value for other, value in model.tags.items() if other != key}
                 self._save_model(dataclasses.replace(model, tags=kept), {"tags_removed": [key]}, actor=actor)
+
+    def _refuse_names_of_others(self, name: str, new_name: str) -> None:
+        if self._versions.last_number(new_name) and not self._was_named(name, new_name):
+            raise AlreadyExists(
+                f"Registered Model (name={new_name}) already exists, or did: its version numbers stand in the record. "
+                "Choose a name that was never used",
+                field="new_name",
+            )
+
+    def _was_named(self, name: str, wanted: str) -> bool:
+        """Tell whether a model had a name before, and nobody else has had it since."""
+        before = None
+        while (arrival := self._arrival(name, before=before)) is not None:
+            name, before = str(arrival.payload["name"]), arrival.seq
+            if name == wanted:
+                return all(event.seq < arrival.seq for event in self._events.history(ref("model", wanted)))
+        return False
+
+    def _arrival(self, name: str, *, before: int | None) -> Event | None:
+        """Return the event by which a model came to its name, None when it was created under it."""
+        past = [each for each in self._events.history(ref("model", name)) if before is None or each.seq < before]
+        births = {RegistryEvent.MODEL_CREATED.value, RegistryEvent.MODEL_RENAMED.value}
+        last = next((each for each in reversed(past) if each.kind in births), None)
+        return last if last is not None and last.kind == RegistryEvent.MODEL_RENAMED.value else None
 
     def _lock(self, name: str) -> RegisteredModel:
         return _found(self._models.lock(naming.clean_model_name(name)), name)

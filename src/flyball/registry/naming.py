@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 
@@ -15,13 +16,17 @@ DESCRIPTION_CHARACTERS = 100_000
 SOURCE_CHARACTERS = 4_000
 # The largest number that a 32-bit reader of the protocol can hold.
 GREATEST_VERSION = 2**31 - 1
+LATEST = "latest"
+"""The alias that is no alias: clients mean the newest version by it."""
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 """The tag by which the MLflow client marks a registered model that is a prompt; its versions have no files."""
 
-_ALIAS = re.compile(r"[\w-]{1,255}", re.ASCII)
-_VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE | re.ASCII)
+ALIAS_CHARACTERS = 255
+_ALIAS = re.compile(r"[\w-]+")
+_VERSION_LIKE = re.compile(r"v\d+", re.IGNORECASE)
 _KEY = re.compile(r"[\w .:/-]+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -33,29 +38,47 @@ def clean_model_name(name: str, *, field: str = "name") -> str:
         LimitExceeded: it is longer than 256 characters.
     """
     if not name.strip():
-        raise InvalidInput("a registered model needs a name", field=field)
-    if "/" in name or ":" in name or _UNPRINTABLE.search(name):
-        raise InvalidInput(
-            f"invalid model name '{name[:80]}': it may not contain '/', ':' or control characters", field=field
-        )
+        raise InvalidInput(f"Missing value for required parameter '{field}'.", field=field)
+    if "/" in name or ":" in name:
+        raise InvalidInput(f"Invalid model name '{name[:80]}'. Names cannot contain '/' or ':'.", field=field)
+    if _UNPRINTABLE.search(name):
+        raise InvalidInput(f"Invalid model name '{name[:80]}'. Leave out control characters.", field=field)
     if name in {".", ".."}:
-        raise InvalidInput(f"invalid model name '{name}': choose a name with a letter or a digit", field=field)
+        raise InvalidInput(
+            f"Invalid value \"{name}\" for parameter '{field}' supplied: choose a name with a letter or a digit",
+            field=field,
+        )
     return _within(name, NAME_CHARACTERS, field=field)
 
 
 def clean_alias(alias: str) -> str:
-    """Accept an alias.
+    """Accept an alias that shall point at a version.
 
     Raises:
         InvalidInput: a character outside letters, digits, `_` and `-`, or one of the reserved words.
+        LimitExceeded: it is longer than 255 characters.
+    """
+    if alias.lower() == LATEST:
+        raise InvalidInput(
+            "'latest' alias name (case insensitive) is reserved; choose a word like 'champion'", field="alias"
+        )
+    if _VERSION_LIKE.fullmatch(alias):
+        raise InvalidInput(f"Version alias name '{alias}' is reserved; choose a word like 'champion'", field="alias")
+    return clean_alias_spelling(alias)
+
+
+def clean_alias_spelling(alias: str) -> str:
+    """Accept the spelling of an alias that is asked for or removed, reserved or not.
+
+    Raises:
+        InvalidInput: a character outside letters, digits, `_` and `-`.
+        LimitExceeded: it is longer than 255 characters.
     """
     if not _ALIAS.fullmatch(alias):
         raise InvalidInput(
-            f"invalid alias '{alias[:80]}': use 1 to 255 letters, digits, underscores and hyphens", field="alias"
+            f"Invalid alias name: '{alias[:80]}'. Use letters, digits, underscores and hyphens", field="alias"
         )
-    if alias.lower() == "latest" or _VERSION_LIKE.fullmatch(alias):
-        raise InvalidInput(f"alias '{alias}' is reserved: choose a word like 'champion'", field="alias")
-    return alias
+    return _within(alias, ALIAS_CHARACTERS, field="alias", what="Registered model alias name")
 
 
 def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -69,18 +92,34 @@ def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def clean_key(key: str) -> str:
-    r"""Accept the key of a tag.
+    """Accept the key of a tag that is set.
 
     Raises:
-        InvalidInput: it is empty, climbs like a path, or has a character outside `[\w .:/-]`.
+        InvalidInput: see `clean_key_spelling`.
         LimitExceeded: it is longer than 250 characters.
     """
-    if not _KEY.fullmatch(key) or key.startswith("/") or ".." in key.split("/"):
+    return _within(clean_key_spelling(key), KEY_CHARACTERS, field="key")
+
+
+def clean_key_spelling(key: str) -> str:
+    r"""Accept the spelling of a tag's key, which stores of files take for a path.
+
+    Raises:
+        InvalidInput: it is empty, is another path when it is simplified, or has a character outside `[\w .:/-]`.
+    """
+    if not _KEY.fullmatch(key):
         raise InvalidInput(
-            f"invalid tag key '{key[:80]}': use letters, digits, underscores, dashes, dots, spaces, colons and slashes",
+            f"Invalid value \"{key[:80]}\" for parameter 'key' supplied: Names may only contain alphanumerics, underscores (_), "
+            "dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).",
             field="key",
         )
-    return _within(key, KEY_CHARACTERS, field="key")
+    if posixpath.normpath(key) != key or key.startswith(("/", "..")) or key == ".":
+        raise InvalidInput(
+            f"Invalid value \"{key[:80]}\" for parameter 'key' supplied: as a path it would mean another name; leave out '.', "
+            "'..' and slashes at the ends",
+            field="key",
+        )
+    return key
 
 
 def clean_value(value: str, *, key: str) -> str:
@@ -89,7 +128,7 @@ def clean_value(value: str, *, key: str) -> str:
     Raises:
         LimitExceeded: it is longer than 100,000 characters.
     """
-    return _within(value, MODEL_TAG_CHARACTERS, field=key)
+    return _within(value, MODEL_TAG_CHARACTERS, field=key, what="'value'")
 
 
 def clean_description(text: str) -> str:
@@ -124,14 +163,14 @@ def clean_reference(text: str, *, field: str) -> str:
 
 
 def parse_version(text: str) -> int:
-    """Read a version number.
+    """Read a version number as leniently as the protocol does; there is just no version below 1.
 
     Raises:
-        InvalidInput: it is no whole number above zero.
+        InvalidInput: it is no whole number, or one that no version can have.
     """
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(GREATEST_VERSION)) else 0
-    if not 0 < number <= GREATEST_VERSION:
-        raise InvalidInput(f"'{text[:80]}' is no model version: expected a whole number above zero", field="version")
+    number = int(text) if _INTEGER.fullmatch(text.strip()) else None
+    if number is None or abs(number) > GREATEST_VERSION:
+        raise InvalidInput(f"Parameter 'version' must be an integer, got '{text[:80]}'.", field="version")
     return number
 
 
@@ -145,7 +184,7 @@ def parse_stage(text: str) -> Stage:
         if stage.lower() == text.lower():
             return stage
     known = ", ".join(Stage)
-    raise InvalidInput(f"invalid model version stage '{text[:80]}': it must be one of {known}", field="stage")
+    raise InvalidInput(f"Invalid Model Version stage: {text[:80]}. Value must be one of {known}.", field="stage")
 
 
 def parse_evidence_kind(text: str) -> EvidenceKind:
@@ -166,9 +205,10 @@ def is_prompt(tags: Mapping[str, str]) -> bool:
     return tags.get(PROMPT_TAG, "").lower() == "true"
 
 
-def _within(text: str, limit: int, *, field: str) -> str:
+def _within(text: str, limit: int, *, field: str, what: str = "") -> str:
+    what = what or f"'{field}'"
     if "\x00" in text:
-        raise InvalidInput(f"'{field}' has a NUL character, which no database keeps", field=field)
+        raise InvalidInput(f"{what} has a NUL character, which no database keeps", field=field)
     if len(text) > limit:
-        raise LimitExceeded(f"'{field}' has {len(text)} characters; at most {limit} are kept", field=field)
+        raise LimitExceeded(f"{what} exceeds the maximum length of {limit} characters: it has {len(text)}", field=field)
     return text

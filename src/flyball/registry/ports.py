@@ -41,10 +41,10 @@ class ModelStore(Protocol):
         ...
 
     def rename(self, name: str, new_name: str) -> None:
-        """Give a locked model, its versions and its numbering another name.
+        """Give a locked model, its versions and its numbering another name; numbers that name gave out stay used.
 
         Raises:
-            AlreadyExists: the new name is taken, or once was: its version numbers are in the record.
+            AlreadyExists: the new name is taken.
         """
         ...
 
@@ -62,6 +62,10 @@ class VersionStore(Protocol):
 
     def next_number(self, name: str) -> int:
         """Take the next number of a name; two callers never get the same one."""
+        ...
+
+    def last_number(self, name: str) -> int:
+        """Return the number that a name gave out last, 0 when it gave out none."""
         ...
 
     def add(self, version: ModelVersion) -> None:

@@ -22,24 +22,32 @@ from flyball.tracking.search import (
     parse_page_token,
 )
 
-_NUMBERS = frozenset({"creation_timestamp", "last_updated_timestamp"})
+_TIMES = frozenset({"creation_timestamp", "last_updated_timestamp"})
+_FIELDS = frozenset({Field.ATTRIBUTE, Field.TAG})
 # The name that old clients give to the time of the last change.
 _ALIASES = {"timestamp": "last_updated_timestamp"}
 
-MODELS = Vocabulary(
-    noun="registered models",
-    fields=frozenset({Field.ATTRIBUTE, Field.TAG}),
-    numbers=_NUMBERS,
-    texts=frozenset({"name"}),
-    lists=frozenset({"name"}),
-    aliases=_ALIASES,
-)
+# The protocol filters by fewer attributes than it orders by.
+MODELS = Vocabulary(noun="registered models", fields=_FIELDS, texts=frozenset({"name"}), lists=frozenset({"name"}))
 VERSIONS = Vocabulary(
     noun="model versions",
-    fields=frozenset({Field.ATTRIBUTE, Field.TAG}),
-    numbers=_NUMBERS | {"version_number"},
+    fields=_FIELDS,
+    numbers=frozenset({"version_number"}),
     texts=frozenset({"name", "run_id", "source_path"}),
     lists=frozenset({"name", "run_id"}),
+)
+_MODEL_ORDER = Vocabulary(
+    noun="registered models",
+    fields=frozenset({Field.ATTRIBUTE}),
+    numbers=frozenset({"last_updated_timestamp"}),
+    texts=frozenset({"name"}),
+    aliases=_ALIASES,
+)
+_VERSION_ORDER = Vocabulary(
+    noun="model versions",
+    fields=frozenset({Field.ATTRIBUTE}),
+    numbers=_TIMES | {"version_number"},
+    texts=frozenset({"name"}),
     aliases=_ALIASES,
 )
 
@@ -69,7 +77,7 @@ def search_models(filter_text: str, *, order_by: Sequence[str], limit: int | Non
     clauses, prompts = _without_prompts(parse_filter(filter_text, MODELS))
     return Search(
         clauses=clauses,
-        order=_unique(parse_order(order_by, MODELS), (_ordering("name"),)),
+        order=_unique(parse_order(order_by, _MODEL_ORDER), (_ordering("name"),)),
         limit=check_max_results(MODELS_PER_PAGE if limit is None else limit, limit=MOST_MODELS_PER_PAGE),
         offset=parse_page_token(page_token),
         prompts=prompts,
@@ -83,14 +91,12 @@ def search_versions(filter_text: str, *, order_by: Sequence[str], limit: int | N
         InvalidInput: a filter, an order, a limit or a page token that cannot be read.
     """
     clauses, prompts = _without_prompts(parse_filter(filter_text, VERSIONS))
-    last = (
-        _ordering("last_updated_timestamp", ascending=False),
-        _ordering("name"),
-        _ordering("version_number", ascending=False),
-    )
+    last: tuple[Ordering, ...] = (_ordering("name"), _ordering("version_number", ascending=False))
+    if not order_by:
+        last = (_ordering("last_updated_timestamp", ascending=False), *last)
     return Search(
         clauses=clauses,
-        order=_unique(parse_order(order_by, VERSIONS), last),
+        order=_unique(parse_order(order_by, _VERSION_ORDER), last),
         limit=check_max_results(VERSIONS_PER_PAGE if limit is None else limit, limit=MOST_VERSIONS_PER_PAGE),
         offset=parse_page_token(page_token),
         prompts=prompts,

@@ -11,6 +11,7 @@ from flyball.kernel.events import Edge, ref
 from flyball.registry import naming
 from flyball.registry.entities import (
     ANY,
+    UNKNOWN_FILES,
     EvidenceKind,
     Expected,
     ModelVersion,
@@ -45,9 +46,12 @@ class Registry(RegisteredModels):
     ) -> ModelVersion:
         """Register files as the next version of a model.
 
+        A source whose files are not kept here makes a version without a digest: it is found, tagged and moved like any
+        other, and can be neither judged nor served.
+
         Raises:
             NotFound: there is no such model, or no such version where the source names one.
-            InvalidInput: no files stand behind the source.
+            InvalidInput: the source lies in another run or logged model than the one named beside it.
         """
         draft = ModelVersion(
             name=name,
@@ -66,7 +70,7 @@ class Registry(RegisteredModels):
         )
         with self._database.transaction():
             model = self._lock(name)
-            found = self._with_files(draft, prompt=naming.is_prompt(model.tags))
+            found = self._with_files(draft, prompt=naming.is_prompt({**draft.tags, **model.tags}))
             version = dataclasses.replace(found, version=self._versions.next_number(name))
             self._versions.add(version)
             self._models.save(dataclasses.replace(model, updated_ms=version.created_ms))
@@ -132,6 +136,7 @@ class Registry(RegisteredModels):
         with self._database.transaction():
             found = self._lock_version(name, version)
             self._versions.remove(name, version)
+            self._touch(name)
             payload: dict[str, JsonValue] = {"digest": found.digest, "aliases": list(found.aliases)}
             self._record(RegistryEvent.VERSION_DELETED, found.ref, payload=payload, actor=actor)
 
@@ -145,7 +150,7 @@ class Registry(RegisteredModels):
 
     def delete_version_tag(self, name: str, version: int, *, key: str, actor: str) -> None:
         """Remove a tag of a version; without effect when it is not there."""
-        naming.clean_key(key)
+        naming.clean_key_spelling(key)
         with self._database.transaction():
             found = self._lock_version(name, version)
             if key in found.tags:
@@ -163,7 +168,8 @@ class Registry(RegisteredModels):
         wanted = naming.parse_stage(stage)
         if archive_existing and wanted not in _ARCHIVABLE:
             raise InvalidInput(
-                f"versions are archived when another comes to Staging or Production, not to {wanted}",
+                "Model version transition cannot archive existing model versions because "
+                f"'{wanted}' is not an Active stage. Valid stages are ['Staging', 'Production']",
                 field="archive_existing_versions",
             )
         with self._database.transaction():
@@ -171,6 +177,7 @@ class Registry(RegisteredModels):
             archived = self._archive_others(found, wanted) if archive_existing else []
             changed = dataclasses.replace(found, stage=wanted, updated_ms=self._clock.now_ms())
             self._versions.save(changed)
+            self._touch(name)
             payload: dict[str, JsonValue] = {"stage": wanted, "previous": found.stage, "archived": archived}
             self._record(RegistryEvent.STAGE_CHANGED, found.ref, payload=payload, actor=actor)
         return changed
@@ -214,7 +221,7 @@ class Registry(RegisteredModels):
         Raises:
             Conflict: it does not point where the caller saw it.
         """
-        naming.clean_alias(alias)
+        naming.clean_alias_spelling(alias)
         with self._database.transaction():
             model = self._lock(name)
             previous = model.aliases.get(alias)
@@ -227,15 +234,28 @@ class Registry(RegisteredModels):
             self._record(RegistryEvent.ALIAS_REMOVED, model.ref, payload=payload, actor=actor)
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return the version an alias points at.
+        """Return the version an alias points at; `latest` is the newest one.
 
         Raises:
             NotFound: there is no such model or alias.
         """
+        if naming.clean_alias_spelling(alias).lower() == naming.LATEST:
+            return self.latest_version(name)
         number = self.get_model(name).aliases.get(alias)
         if number is None:
             raise NotFound(f"Registered model alias {alias} not found.", field="alias")
         return self.get_version(name, number)
+
+    def latest_version(self, name: str) -> ModelVersion:
+        """Return the version with the greatest number.
+
+        Raises:
+            NotFound: there is no such model, or it has no version.
+        """
+        newest = self.latest_versions(name)
+        if not newest:
+            raise NotFound(f"Latest version not found for model {name}.", field="name")
+        return max(newest, key=lambda version: version.version)
 
     # Evidence
 
@@ -273,12 +293,7 @@ class Registry(RegisteredModels):
         if registered is not None:
             return self._as_copy(draft, registered)
         digest = self._digest_of(draft.source, draft.run_id, draft.model_id)
-        if digest is None:
-            raise InvalidInput(
-                f"no model files at '{draft.source}': log the model to this server first, then register it",
-                field="source",
-            )
-        return dataclasses.replace(draft, digest=digest)
+        return dataclasses.replace(draft, digest=digest or UNKNOWN_FILES)
 
     def _as_copy(self, draft: ModelVersion, registered: Registered) -> ModelVersion:
         if naming.is_prompt(self.get_model(registered.name).tags):
@@ -303,6 +318,10 @@ class Registry(RegisteredModels):
             run_id=origin.run_id,
             model_id=origin.model_id,
         )
+
+    def _touch(self, name: str) -> None:
+        """Write down that something about a locked model changed now."""
+        self._models.save(dataclasses.replace(self.get_model(name), updated_ms=self._clock.now_ms()))
 
     def _lock_version(self, name: str, version: int) -> ModelVersion:
         self._lock(name)

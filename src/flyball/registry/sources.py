@@ -20,7 +20,7 @@ _OF_RUN = re.compile(rf"(?P<base>mlflow-artifacts:/+(?:.+?/)??(?P<id>{RUN_ID})/a
 _LOGGED = re.compile(rf"(?P<base>models:/+(?P<id>{MODEL_ID}))/?(?P<folder>)")
 _RUN_PATH = re.compile(rf"(?P<base>runs:/+(?P<id>{RUN_ID}))(?:/(?P<folder>.+?))?/?")
 _KINDS = ((_OF_MODEL, "model"), (_LOGGED, "model"), (_OF_RUN, "run"), (_RUN_PATH, "run"))
-_REGISTERED = re.compile(r"models:/+(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))/?")
+_REGISTERED = re.compile(r"models:/+(?P<name>[^/]+?)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))/?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

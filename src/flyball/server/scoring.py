@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from flyball.artifacts import Artifacts
-from flyball.kernel.errors import Corrupted
+from flyball.kernel.errors import Corrupted, NotFound
 from flyball.kernel.settings import Settings
 from flyball.registry import ModelVersion, Registry
+from flyball.registry.entities import UNKNOWN_FILES
 from flyball.retraining.gathering import files_of
 from flyball.server.warm_children import score_runner
 from flyball.serving.score import score_in_child
@@ -37,8 +38,15 @@ def fetch_model(artifacts: Artifacts, version: ModelVersion, *, into: Path) -> P
     """Copy the files of a version into a folder.
 
     Raises:
+        NotFound: they are not kept here.
         Corrupted: they are not the files that were registered.
     """
+    if version.digest == UNKNOWN_FILES:
+        raise NotFound(
+            f"the files of {version.name}/{version.version} are not kept here ({version.source}): log the model to this server and "
+            "register it before it is served",
+            field="version",
+        )
     place = files_of(version)
     found = artifacts.tree_digest(place.root, place.folder)
     if found != version.digest:

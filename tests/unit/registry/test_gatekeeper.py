@@ -204,6 +204,16 @@ def test_a_decision_is_replayed_only_on_evidence_that_is_whole(
         gatekeeper.replay(decision.id)
 
 
+def test_a_version_whose_files_are_not_kept_here_is_not_decided_about(
+    gatekeeper: Gatekeeper, elec: Registry, evidence: Evidence
+) -> None:
+    policy = gatekeeper.publish(POLICY, actor=OWNER)
+    made = elec.create_version("elec", source="s3://bucket/model", actor=OWNER)
+    claimed = dataclasses.replace(evidence, version=made.version, version_digest=made.digest)
+    with pytest.raises(Conflict, match="not kept here"):
+        gatekeeper.decide(policy, claimed, actor=OWNER)
+
+
 def test_evidence_from_other_files_decides_nothing(gatekeeper: Gatekeeper, evidence: Evidence) -> None:
     policy = gatekeeper.publish(POLICY, actor=OWNER)
     with pytest.raises(Conflict, match="gather it again"):

@@ -31,11 +31,7 @@ class SqlModelStore:
                 "created_by": model.created_by,
             }
             if not insert_new(connection, registered_models, row):
-                raise AlreadyExists(
-                    f"Registered Model (name={model.name}) already exists: register a version of it, or choose"
-                    " another name",
-                    field="name",
-                )
+                raise _taken(model.name, field="name")
             insert_new(connection, version_counters, {"name": model.name, "last": 0})
             _write_tags(connection, model)
 
@@ -66,13 +62,13 @@ class SqlModelStore:
 
     def rename(self, name: str, new_name: str) -> None:
         with self._database.transaction() as connection:
-            last = connection.execute(select(version_counters.c.last).where(version_counters.c.name == name)).scalar()
+            if connection.execute(select(registered_models.c.name).where(registered_models.c.name == new_name)).first():
+                raise _taken(new_name, field="new_name")
+            counter = version_counters.c
+            last = int(connection.execute(select(counter.last).where(counter.name == name)).scalar_one())
             if not insert_new(connection, version_counters, {"name": new_name, "last": last}):
-                raise AlreadyExists(
-                    f"'{new_name}' is the name of a registered model, or was: its version numbers stand in the"
-                    " record. Choose a name that was never used",
-                    field="new_name",
-                )
+                raised = update(version_counters).where(counter.name == new_name, counter.last < last)
+                connection.execute(raised.values(last=last))
             connection.execute(update(registered_models).where(registered_models.c.name == name).values(name=new_name))
 
     def remove(self, name: str) -> None:
@@ -93,6 +89,12 @@ class SqlModelStore:
             return _models(
                 connection, connection.execute(paged(query, registered_models, search, dialect=dialect)).all()
             )
+
+
+def _taken(name: str, *, field: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"Registered Model (name={name}) already exists. Register a version of it, or choose another name", field=field
+    )
 
 
 def _write_tags(connection: Connection, model: RegisteredModel) -> None:

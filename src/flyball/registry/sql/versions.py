@@ -38,6 +38,11 @@ class SqlVersionStore:
             taken = update(version_counters).where(mine).values(last=version_counters.c.last + 1)
             return int(connection.execute(taken.returning(version_counters.c.last)).scalar_one())
 
+    def last_number(self, name: str) -> int:
+        query = select(version_counters.c.last).where(version_counters.c.name == name)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
     def add(self, version: ModelVersion) -> None:
         row = dataclasses.asdict(version)
         del row["tags"], row["aliases"]

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import json
+
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import NotFound
-from flyball.registry.naming import parse_version
+from flyball.registry.entities import ModelVersion
+from flyball.registry.naming import is_prompt, parse_version
 from flyball.registry.sources import logged_model_of
 from flyball.server.mlflow import registry_rendering as rendering
 from flyball.server.mlflow.deletions import deletion
 from flyball.server.mlflow.reading import pairs, required
 from flyball.server.mlflow.rows import row
+from flyball.server.mlflow.version_sources import Origin, origin_of
 from flyball.server.routing import Call
 from flyball.tracking.entities import LoggedModel
 from flyball.tracking.service import Tracking
 from flyball.wire.mlflow import registry as shapes
 from flyball.wire.mlflow.message import Empty
 
+MODEL_VERSIONS_TAG = "mlflow.modelVersions"
+
 
 def create(call: Call[shapes.CreateModelVersion]) -> shapes.ModelVersionAnswer:
     """Register files as the next version of a model."""
-    body = call.body
-    source = required(body.source, "source")
-    logged = _logged_model(call.platform.tracking, body.model_id or logged_model_of(source))
-    made = call.platform.registry.create_version(
-        required(body.name, "name"),
-        source=source,
-        run_id=body.run_id or (logged.source_run_id if logged else "") or "",
-        model_id=logged.model_id if logged else body.model_id or "",
-        run_link=body.run_link or "",
-        description=body.description or "",
-        tags=dict(pairs(body.tags, field="tags")),
-        actor=call.actor,
-    )
+    body, platform = call.body, call.platform
+    name, tags = required(body.name, "name"), dict(pairs(body.tags, field="tags"))
+    given = Origin(source=required(body.source, "source"), run_id=body.run_id, model_id=body.model_id)
+    origin = origin_of(given, tags, registry=platform.registry, tracking=platform.tracking)
+    with platform.database.transaction():
+        made = platform.registry.create_version(
+            name,
+            source=origin.source,
+            run_id=origin.run_id or "",
+            model_id=origin.model_id or "",
+            run_link=body.run_link or "",
+            description=body.description or "",
+            tags=tags,
+            actor=call.actor,
+        )
+        if origin.model_id and not is_prompt(tags):
+            note_version(platform.tracking, origin.model_id, made, actor=call.actor)
     return shapes.ModelVersionAnswer(model_version=rendering.version(made))
 
 
@@ -100,6 +110,25 @@ def delete_tag(call: Call[None]) -> Empty:
     name, number = _named(body)
     call.platform.registry.delete_version_tag(name, number, key=required(body.key, "key"), actor=call.actor)
     return Empty()
+
+
+def note_version(tracking: Tracking, model_id: str, version: ModelVersion, *, actor: str) -> None:
+    """Write into the logged model's tag which versions were made of it, as the original's server does."""
+    known = tracking.models.get(model_id).tags.get(MODEL_VERSIONS_TAG)
+    entry = {"name": version.name, "version": str(version.version)}
+    versions = _listed(known) if known else []
+    if entry not in versions:
+        text = json.dumps([*versions, entry])
+        tracking.models.set_tags(model_id, [(MODEL_VERSIONS_TAG, text)], actor=actor)
+
+
+def _listed(text: str) -> list[object]:
+    """Read the tag; whatever a client wrote there that is no list begins anew."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return []
+    return value if isinstance(value, list) else []
 
 
 def _named(

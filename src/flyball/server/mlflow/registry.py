@@ -5,7 +5,7 @@ from __future__ import annotations
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput, NotFound, Unsupported
 from flyball.registry import ANY
-from flyball.registry.naming import parse_version
+from flyball.registry.naming import LATEST, parse_version
 from flyball.server.mlflow import model_versions
 from flyball.server.mlflow import registry_rendering as rendering
 from flyball.server.mlflow.deletions import deletion
@@ -107,7 +107,7 @@ def get_by_alias(call: Call[shapes.AliasOfModel]) -> shapes.ModelVersionAnswer:
     try:
         found = call.platform.registry.version_by_alias(name, alias)
     except NotFound as error:
-        if error.field != "alias":
+        if error.field != "alias" or alias.lower() == LATEST:
             raise
         # MLflow answers 400 here, and 404 only for an unknown model.
         raise InvalidInput(error.message, field="alias") from error
