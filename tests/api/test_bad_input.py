@@ -26,7 +26,7 @@ def send(server: TrackingServer, path: str, raw: bytes) -> urllib3.BaseHTTPRespo
     ("path", "body", "code", "field"),
     [
         ("identities", {**IDENTITY, "rol": "x"}, "unknown_key", "rol"),
-        ("identities", {"name": "user:ann"}, "invalid_input", None),
+        ("identities", {"name": "user:ann"}, "invalid_input", "role"),
         ("identities", {"name": 5, "role": "viewer"}, "invalid_input", "name"),
         ("identities", {"name": "ann", "role": "viewer"}, "invalid_input", "name"),
         ("identities", {"name": "user:ann", "role": "god"}, "invalid_input", "role"),

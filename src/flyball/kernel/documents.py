@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 import yaml
@@ -13,6 +13,7 @@ from flyball.kernel.errors import InvalidInput, LimitExceeded, UnknownKey
 
 MAX_DOCUMENT_BYTES = 1_000_000
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]+)`")
+_MISSING_FIELD = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _FIELD_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 
 ShapeT = TypeVar("ShapeT", bound=msgspec.Struct)
@@ -88,6 +89,9 @@ def invalid_document(error: msgspec.ValidationError, shape: type[msgspec.Struct]
     if unknown:
         known = _fields_at(shape, path)
         return UnknownKey.among(unknown["field"], known, where=f"{what}{f' under {path}' if path else ''}")
+    missing = _MISSING_FIELD.search(text)
+    if missing:
+        path = f"{path}.{missing['field']}" if path else missing["field"]
     return InvalidInput(f"{what}: {text}", field=path or None)
 
 
@@ -96,8 +100,15 @@ def _fields_at(shape: type[msgspec.Struct], path: str) -> list[str]:
     current = shape
     for part in filter(None, re.sub(r"\[[^\]]*\]", "", path).split(".")):
         fields = {field.encode_name: field.type for field in msgspec.structs.fields(current)}
-        inner = fields.get(part)
-        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
+        inner = _struct_in(fields.get(part))
+        if inner is None:
             break
         current = inner
     return [field.encode_name for field in msgspec.structs.fields(current)]
+
+
+def _struct_in(kind: object) -> type[msgspec.Struct] | None:
+    """Return the shape that a field's type is, or has as its item or choice: `Rule`, `list[Rule]`, `Rule | None`."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return next((found for part in get_args(kind) if (found := _struct_in(part)) is not None), None)

@@ -70,7 +70,7 @@ def _refuse_unknown(batch: Sequence[Label], known: Mapping[str, PredictionKey]) 
     if unknown:
         raise InvalidInput(
             f"no prediction with {len(unknown)} of the {len(batch)} ids was ever made here: {_some(unknown)}; "
-            "no label of the batch was taken",
+            "no label of the batch was taken. Correct the ids, or repeat the batch in a moment if they are new",
             field="prediction_id",
         )
 

@@ -63,6 +63,29 @@ def test_an_unknown_key_names_what_may_have_been_meant() -> None:
         parse_loop(LOOP.replace("cool_down", "cooldown"))
 
 
+@pytest.mark.parametrize(
+    ("said", "instead", "field", "meant"),
+    [
+        ("recent: 2d", "recent: 2d, holdout_evry: 3", "holdout_evry", "holdout_every"),
+        ("alpha: 0.05", "alpha: 0.05, aplha: 0.1", "aplha", "alpha"),
+    ],
+)
+def test_an_unknown_key_in_a_part_names_what_that_part_knows(said: str, instead: str, field: str, meant: str) -> None:
+    with pytest.raises(UnknownKey, match=f"did you mean {meant}") as raised:
+        parse_loop(LOOP.replace(said, instead))
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [("label_column: up\n", "label_column"), ("span: 12d, ", "training.span"), ("alpha: 0.05, ", "canary.alpha")],
+)
+def test_a_missing_key_is_named_with_its_place(line: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        parse_loop(LOOP.replace(line, ""))
+    assert raised.value.field == field
+
+
 def test_a_canary_without_a_stop_rule_is_refused() -> None:
     with pytest.raises(InvalidInput, match="alpha"):
         parse_loop(LOOP.replace("alpha: 0.05, ", ""))

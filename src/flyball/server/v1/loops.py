@@ -6,6 +6,7 @@ from flyball.governance.entities import Approval
 from flyball.governance.permissions import Permission
 from flyball.retraining.entities import Request
 from flyball.retraining.loops import Loop
+from flyball.retraining.promotions import check_promotion
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import loops as shapes
 
@@ -30,6 +31,15 @@ def get(call: Call[None]) -> shapes.LoopInfo:
 def promote(call: Call[shapes.NewPromotion]) -> shapes.RequestInfo:
     """Ask for a version to go into production; the gates are the same as for automation."""
     loop = call.platform.requests.loop(call.path["loop"])
+    check_promotion(
+        loop,
+        version=call.body.version,
+        training=call.body.training,
+        holdout=call.body.holdout,
+        recent=call.body.recent,
+        registry=call.platform.registry,
+        datasets=call.platform.datasets,
+    )
     request = call.platform.requests.open_by_person(
         loop,
         version=call.body.version,
