@@ -18,7 +18,7 @@ COMMANDS = {
     "approval": "flyball.cli.governance",
     "audit": "flyball.cli.governance",
     "data": "flyball.cli.data",
-    "db": "flyball.cli.processes",
+    "db": "flyball.cli.database",
     "decision": "flyball.cli.models",
     "doctor": "flyball.cli.processes",
     "endpoint": "flyball.cli.endpoints",

@@ -1,4 +1,4 @@
-"""The commands that run processes: everything on one machine, or each part by itself; the schema; the doctor."""
+"""The commands that run processes: everything on one machine, or each part by itself; the doctor."""
 
 from __future__ import annotations
 
@@ -46,29 +46,3 @@ def doctor() -> None:
         if not finding.healthy:
             click.echo(f"     do: {finding.remedy}")
     sys.exit(0 if all(finding.healthy for finding in findings) else 1)
-
-
-@click.group()
-def db() -> None:
-    """The database's schema."""
-
-
-@db.command()
-def upgrade() -> None:
-    """Bring the schema to the newest revision."""
-    from flyball.kernel.db import open_database
-    from flyball.server import migrations
-
-    database = open_database(load_settings().resolved_database_url)
-    migrations.upgrade(database)
-    click.echo(f"schema at revision {migrations.current(database)}")
-
-
-@db.command()
-def status() -> None:
-    """Show the schema's revision, and the newest."""
-    from flyball.kernel.db import open_database
-    from flyball.server import migrations
-
-    database = open_database(load_settings().resolved_database_url)
-    click.echo(f"at {migrations.current(database) or 'nothing yet'}, newest {migrations.newest()}")

@@ -120,17 +120,34 @@ def open_database(url: str) -> Database:
         InvalidInput: the URL cannot be read.
         Unsupported: another database, or SQLite on a network file system.
     """
+    file = database_file(url)
+    return _open_postgres(url) if file is None else _open_sqlite(file)
+
+
+def database_file(url: str) -> Path | None:
+    """Return the file of a SQLite database, None for PostgreSQL.
+
+    Raises:
+        InvalidInput: the URL cannot be read.
+        Unsupported: another kind of database, or SQLite in memory.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise InvalidInput(
-            f"'{url}' is no database URL; example: sqlite:////var/lib/flyball/flyball.db", field="database_url"
+            "that is no database URL; examples: sqlite:////var/lib/flyball/flyball.db, postgresql+psycopg://user@host/name",
+            field="database_url",
         ) from error
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed.database)
-    if parsed.get_backend_name() == "postgresql":
-        return _open_postgres(url)
-    raise Unsupported(f"'{parsed.get_backend_name()}' is not supported; use sqlite or postgresql", field="database_url")
+    kind = parsed.get_backend_name()
+    if kind == "postgresql":
+        return None
+    if kind != "sqlite":
+        raise Unsupported(f"'{kind}' is not supported; use sqlite or postgresql", field="database_url")
+    if not parsed.database or parsed.database == ":memory:":
+        raise Unsupported(
+            "an in-memory SQLite database is not shared between processes; name a file", field="database_url"
+        )
+    return Path(parsed.database).absolute()
 
 
 @contextmanager
@@ -147,12 +164,7 @@ def translate_faults() -> Iterator[None]:
         raise Unavailable("all connections to the database are in use; repeat the call") from error
 
 
-def _open_sqlite(database: str | None) -> Database:
-    if not database or database == ":memory:":
-        raise Unsupported(
-            "an in-memory SQLite database is not shared between processes; name a file", field="database_url"
-        )
-    path = Path(database).absolute()
+def _open_sqlite(path: Path) -> Database:
     refuse_network_filesystem(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{path}"

@@ -13,6 +13,7 @@ from flyball.kernel.settings import load_settings
 from flyball.monitoring.log import PredictionLog
 from flyball.server.home import prepare_home
 from flyball.server.inference.process import Surroundings, serve
+from flyball.server.occupancy import share_database
 from flyball.server.platform import Platform, open_platform
 from flyball.server.scoring import fetch_model
 from flyball.server.supervisor import follow_parent
@@ -38,13 +39,14 @@ def run_endpoint(name: str, *, supervised: bool) -> None:
     settings = load_settings()
     prepare_home(settings)
     configure_logs(settings, process=f"endpoint/{name}")
-    platform = open_platform(settings)
-    model = platform.deployments.get(name).model
-    if supervised:
-        follow_parent()
-    with TemporaryDirectory(prefix="flyball-endpoint-") as folder:
-        serve(name, model, surroundings=_surroundings(platform, name, model, Path(folder)), settings=settings)
-    platform.close()
+    with share_database(settings.resolved_database_url, process=f"flyball endpoint serve {name}"):
+        platform = open_platform(settings)
+        model = platform.deployments.get(name).model
+        if supervised:
+            follow_parent()
+        with TemporaryDirectory(prefix="flyball-endpoint-") as folder:
+            serve(name, model, surroundings=_surroundings(platform, name, model, Path(folder)), settings=settings)
+        platform.close()
 
 
 def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Surroundings:

@@ -12,6 +12,7 @@ from flyball.kernel.logs import configure_logs, get_logger
 from flyball.kernel.settings import Settings
 from flyball.server.app import build_app
 from flyball.server.home import ensure_owner_token, prepare_home
+from flyball.server.occupancy import share_database
 from flyball.server.platform import open_platform
 from flyball.server.supervisor import follow_parent
 from flyball.server.warm_children import prepare_children
@@ -28,7 +29,7 @@ def run_server(settings: Settings, *, supervised: bool) -> None:
     configure_logs(settings, process="server")
     if supervised:
         follow_parent()
-    with contextlib.closing(open_platform(settings)) as platform:
+    with _sharing(settings, "server"), contextlib.closing(open_platform(settings)) as platform:
         ensure_owner_token(platform)
         config = uvicorn.Config(
             build_app(platform),
@@ -61,7 +62,7 @@ def run_worker(settings: Settings, *, supervised: bool) -> None:
     prepare_children(settings, environment=passed_on())
     if supervised:
         follow_parent()
-    with contextlib.closing(open_platform(settings)) as platform:
+    with _sharing(settings, "worker"), contextlib.closing(open_platform(settings)) as platform:
         worker = Worker(platform)
 
         def stop(_number: int, _frame: FrameType | None) -> None:
@@ -72,3 +73,7 @@ def run_worker(settings: Settings, *, supervised: bool) -> None:
         _log.info("working")
         worker.run()
     _log.info("drained")
+
+
+def _sharing(settings: Settings, process: str) -> contextlib.AbstractContextManager[None]:
+    return share_database(settings.resolved_database_url, process=f"flyball {process}")

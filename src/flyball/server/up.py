@@ -25,6 +25,7 @@ from flyball.kernel.logs import configure_logs, get_logger
 from flyball.kernel.settings import Settings
 from flyball.server import migrations
 from flyball.server.home import hold_home, prepare_home
+from flyball.server.occupancy import share_database
 from flyball.server.supervisor import Supervisor
 
 READY_LIMIT_S = 60.0
@@ -41,7 +42,12 @@ def run_up(settings: Settings, *, announce: Callable[[str], None]) -> None:
     started = time.monotonic()
     prepare_home(settings)
     configure_logs(settings, process="supervisor")
-    with hold_home(settings), contextlib.closing(open_database(settings.resolved_database_url)) as database:
+    url = settings.resolved_database_url
+    with (
+        hold_home(settings),
+        share_database(url, process="flyball up"),
+        contextlib.closing(open_database(url)) as database,
+    ):
         require_free_address(settings)
         _require_schema(database)
         endpoints = SqlDeploymentStore(database)

@@ -17,6 +17,10 @@ from flyball.server.migrations.transaction import schema_transaction
 
 FOLDER = Path(__file__).parent
 _VERSION_TABLE = "alembic_version"
+UNFINISHED = "flyball_unfinished_move"
+"""The table in which a move into a database keeps how far it came; while it is there, the database is not whole."""
+BOOKKEEPING = frozenset({_VERSION_TABLE, UNFINISHED})
+"""Tables that are not part of the schema."""
 
 
 def upgrade(database: Database, revision: str = "head", *, finish: Callable[[Connection], None] | None = None) -> None:
@@ -76,8 +80,9 @@ def require_newest(database: Database) -> None:
     """Refuse to work on a schema of another release.
 
     Raises:
-        Conflict: it is older (upgrade it) or newer (upgrade this program).
+        Conflict: it is older (upgrade it) or newer (upgrade this program), or a move into the database was interrupted.
     """
+    refuse_unfinished(database)
     at, wanted = current(database), newest()
     if at == wanted:
         return
@@ -86,3 +91,17 @@ def require_newest(database: Database) -> None:
             f"the database's schema is at {at or 'nothing'}, this release needs {wanted}: run 'flyball db upgrade'"
         )
     raise Conflict(f"the database's schema ({at}) is newer than this release: install the release that made it")
+
+
+def refuse_unfinished(database: Database) -> None:
+    """Refuse a database that a move has not filled yet.
+
+    Raises:
+        Conflict: a move into it was interrupted.
+    """
+    with database.read() as connection:
+        if inspect(connection).has_table(UNFINISHED):
+            raise Conflict(
+                "a move into this database was interrupted: run the same 'flyball db move' again, which goes on where it was",
+                field="database_url",
+            )

@@ -1,0 +1,1 @@
+"""Whole databases, table by table, at the speed of their drivers."""
