@@ -65,10 +65,14 @@ def test_an_unknown_endpoint_has_no_error_code(tracking_server: TrackingServer) 
         assert b"error_code" not in answer.data
 
 
-def test_transfers_that_are_not_offered_are_refused_for_good(tracking_server: TrackingServer) -> None:
-    for method, path in (("POST", "mlflow-artifacts/mpu/create/0/x"), ("GET", "mlflow-artifacts/presigned/0/x")):
-        answer = tracking_server.request(method, f"/api/2.0/{path}")
-        assert (answer.status, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+def test_transfers_that_are_not_offered_are_refused_for_good(tracking_server: TrackingServer, run_id: str) -> None:
+    answer = tracking_server.request("GET", f"{PROXY.removesuffix('artifacts')}presigned/0/x")
+    assert (answer.status, answer.json()["error_code"]) == (501, "NOT_IMPLEMENTED")
+    for kind in ("upload", "download"):
+        body = {"run_id": run_id, "path": "a"}
+        refused = tracking_server.request("POST", f"{API}artifacts/presigned-{kind}-url", json=body)
+        assert (refused.status, refused.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+        assert f"Presigned {kind} is not supported for" in refused.json()["message"]
 
 
 def test_a_run_is_written_as_protobuf_would(tracking_server: TrackingServer) -> None:
@@ -79,11 +83,12 @@ def test_a_run_is_written_as_protobuf_would(tracking_server: TrackingServer) -> 
     assert (info["run_id"], info["start_time"], info["status"]) == (info["run_uuid"], 5, "RUNNING")
     assert "end_time" not in info
     assert set(made["run"]["data"]) == {"tags"}
-    assert (made["run"]["inputs"], made["run"]["outputs"]) == ({}, {})
+    assert (made["run"]["inputs"], "outputs" in made["run"]) == ({}, False)
     point = {"run_uuid": info["run_id"], "key": "m", "value": "NaN", "timestamp": "7"}
     assert tracking_server.request("POST", f"{API}runs/log-metric", json=point).json() == {}
     got = tracking_server.request("GET", f"{API}runs/get?run_id={info['run_id']}").json()
     assert got["run"]["data"]["metrics"] == [{"key": "m", "value": "NaN", "timestamp": 7, "step": 0}]
+    assert got["run"]["outputs"] == {}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,8 @@ def test_a_run_is_written_as_protobuf_would(tracking_server: TrackingServer) -> 
         ("experiments/delete", {"experiment_id": "77"}, 404, "RESOURCE_DOES_NOT_EXIST", "77"),
         ("experiments/search", {"max_results": 0}, 400, "INVALID_PARAMETER_VALUE", "max_results"),
         ("experiments/search", {"view_type": "SOME"}, 400, "INVALID_PARAMETER_VALUE", "ACTIVE_ONLY"),
-        ("runs/create", {"experiment_id": "x"}, 404, "RESOURCE_DOES_NOT_EXIST", "No Experiment"),
+        ("runs/create", {"experiment_id": "x"}, 400, "INVALID_PARAMETER_VALUE", "Invalid experiment ID 'x'"),
+        ("runs/create", {"experiment_id": "77"}, 404, "RESOURCE_DOES_NOT_EXIST", "No Experiment with id=77 exists"),
         ("runs/create", {"experiment_id": "0", "start_time": "soon"}, 400, "INVALID_PARAMETER_VALUE", "start_time"),
         ("runs/update", {"run_id": "f" * 32, "status": "DONE"}, 400, "INVALID_PARAMETER_VALUE", "FINISHED"),
         ("runs/update", {"run_id": "f" * 32}, 404, "RESOURCE_DOES_NOT_EXIST", "not found"),
@@ -152,13 +158,6 @@ def test_nul_characters_are_a_4xx_everywhere(tracking_server: TrackingServer, ru
     assert tracking_server.request("GET", f"{API}metrics/get-history?run_id={run_id}&metric_key=%00").status == 400
 
 
-def test_a_batch_above_its_limit_is_refused(tracking_server: TrackingServer, run_id: str) -> None:
-    body = {"run_id": run_id, "tags": [{"key": f"t{at}", "value": "x" * 20_000} for at in range(60)]}
-    answer = tracking_server.request("POST", f"{API}runs/log-batch", json=body)
-    assert (answer.status, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
-    assert "at most 1000000 bytes" in answer.json()["message"]
-
-
 def test_a_file_is_sent_as_a_download_that_no_browser_shows(tracking_server: TrackingServer, run_id: str) -> None:
     for name, kind in (("MLmodel", "text/plain"), ("page.html", "text/html"), ("blob", "application/octet-stream")):
         place = f"{PROXY}/0/{run_id}/artifacts/sub/{name}"
@@ -166,7 +165,7 @@ def test_a_file_is_sent_as_a_download_that_no_browser_shows(tracking_server: Tra
         got = tracking_server.request("GET", place)
         assert (got.status, got.data) == (200, b"<b>x</b>")
         assert got.headers["content-type"].split(";")[0] == kind
-        assert got.headers["content-disposition"] == f'attachment; filename="{name}"'
+        assert got.headers["content-disposition"] == f"attachment; filename={name}"
         assert got.headers["x-content-type-options"] == "nosniff"
 
 
@@ -180,18 +179,24 @@ def test_a_path_that_leads_elsewhere_is_refused(tracking_server: TrackingServer,
     assert tracking_server.platform.artifacts.walk(f"run/{run_id}") == []
 
 
-def test_a_path_to_no_run_is_not_found(tracking_server: TrackingServer, run_id: str) -> None:
-    for place in (
-        f"7/{run_id}/artifacts/a",
-        f"0/{'f' * 32}/artifacts/a",
-        "0/traces/t/artifacts/a",
-        "a",
-        f"0/{run_id}/a",
-    ):
+def test_a_path_to_a_run_that_is_not_there_is_not_found(tracking_server: TrackingServer, run_id: str) -> None:
+    for place in (f"7/{run_id}/artifacts/a", f"0/{'f' * 32}/artifacts/a"):
         assert tracking_server.request("PUT", f"{PROXY}/{place}", body=b"x").status == 404
         got = tracking_server.request("GET", f"{PROXY}/{place}")
         assert (got.status, got.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
         assert tracking_server.request("GET", PROXY, fields={"path": place}).json() == {}
+
+
+def test_a_path_to_no_run_at_all_is_a_place_of_its_own(tracking_server: TrackingServer, run_id: str) -> None:
+    places = ["0/traces/t/artifacts/a", "a", f"0/{run_id}/a"]
+    for place in places:
+        assert tracking_server.request("PUT", f"{PROXY}/{place}", body=place.encode()).status == 200
+        assert tracking_server.request("GET", f"{PROXY}/{place}").data == place.encode()
+    root = tracking_server.request("GET", PROXY).json()
+    assert root == {"files": [{"path": "0", "is_dir": True}, {"path": "a", "is_dir": False, "file_size": 1}]}
+    assert tracking_server.platform.artifacts.walk(f"run/{run_id}") == []
+    assert tracking_server.request("DELETE", f"{PROXY}/0").status == 200
+    assert tracking_server.request("GET", f"{PROXY}/{places[0]}").status == 404
 
 
 def test_files_are_listed_by_base_name_and_deleted(tracking_server: TrackingServer, run_id: str) -> None:

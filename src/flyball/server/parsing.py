@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from flyball.kernel.documents import invalid_document
 from flyball.kernel.errors import InvalidInput, LimitExceeded, UnknownKey
+from flyball.server.mlflow.requests import read_message
 from flyball.server.routing import Dialect, Route
 
 BODILESS = frozenset({"GET", "DELETE", "HEAD"})
@@ -45,14 +46,7 @@ async def read_request(route: Route, request: Request, *, limit_bytes: int) -> m
 async def _read_leniently(route: Route, request: Request, limit_bytes: int) -> msgspec.Struct | None:
     if route.request is None:
         return None
-    if request.method in BODILESS:
-        return _convert(_values(request, route.request), route.request)
-    raw = await _body(request, limit_bytes)
-    try:
-        # MLflow's server reads a malformed body as an empty message.
-        return msgspec.json.decode(raw if _is_object(raw) else b"{}", type=route.request, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid_document(error, route.request, what=WHAT) from error
+    return read_message(request, await _body(request, limit_bytes), route.request)
 
 
 def _query(route: Route, request: Request) -> msgspec.Struct | None:
@@ -108,13 +102,6 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
             raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes", field="body")
         parts.append(chunk)
     return b"".join(parts)
-
-
-def _is_object(raw: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(raw), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
 
 
 def _refuse_keys(keys: list[str]) -> None:

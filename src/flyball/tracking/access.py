@@ -10,6 +10,7 @@ from flyball.tracking.ports import ExperimentStore, RunStore
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
+_EXPERIMENT_ID = re.compile(r"\s*\+?(?P<sign>-?)(?P<digits>[0-9]+)\s*")
 
 
 def is_run_id(text: str) -> bool:
@@ -30,6 +31,25 @@ def run_not_found(run_id: str) -> NotFound:
 def model_not_found(model_id: str) -> NotFound:
     """Say that there is no such logged model."""
     return NotFound(f"Logged model with ID '{model_id}' not found.", field="model_id")
+
+
+def read_experiment_id(text: str) -> str:
+    """Return the id of an experiment as it is kept: digits without a sign or leading zeros.
+
+    Raises:
+        InvalidInput: it is no whole number.
+    """
+    found = _EXPERIMENT_ID.fullmatch(text)
+    if found is None:
+        raise InvalidInput(
+            f"Invalid experiment ID '{text[:100]}'. Experiment ID must be a valid integer.", field="experiment_id"
+        )
+    return f"{found['sign']}{found['digits'].lstrip('0') or '0'}"
+
+
+def experiment_not_found(experiment_id: str) -> NotFound:
+    """Say that there is no such experiment."""
+    return NotFound(f"No Experiment with id={experiment_id} exists", field="experiment_id")
 
 
 def lock_run(store: RunStore, run_id: str) -> RunInfo:
@@ -66,9 +86,9 @@ def lock_active_experiment(store: ExperimentStore, experiment_id: str) -> Experi
         NotFound: there is none.
         InvalidInput: it is deleted.
     """
-    experiment = store.lock(experiment_id)
+    experiment = store.lock(read_experiment_id(experiment_id))
     if experiment is None:
-        raise NotFound(f"No Experiment with id={experiment_id} exists", field="experiment_id")
+        raise experiment_not_found(experiment_id)
     if experiment.lifecycle is not Lifecycle.ACTIVE:
         raise InvalidInput(
             f"The experiment {experiment_id} must be in the 'active' state. Current state is {experiment.lifecycle}.",

@@ -137,6 +137,16 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSummary:
+    """A dataset that some run of an experiment read, and as what (None: it was not said)."""
+
+    experiment_id: ExperimentId
+    name: str
+    digest: str
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
     """A logged model that a run made, and at which step."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import urlparse, urlsplit
 
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import AlreadyExists, InvalidInput, NotFound
 from flyball.kernel.events import EventLog
-from flyball.tracking.access import lock_active_experiment
+from flyball.tracking.access import experiment_not_found, lock_active_experiment, read_experiment_id
 from flyball.tracking.entities import (
     DEFAULT_EXPERIMENT,
     DEFAULT_EXPERIMENT_NAME,
@@ -35,6 +36,7 @@ from flyball.tracking.search import EXPERIMENTS, Field, check_max_results, page_
 from flyball.tracking.search import parse_page_token as offset_of
 
 DEFAULT_LOCATION = "mlflow-artifacts:/{id}"
+_LOCATION = "artifact_location"
 MAX_RESULTS = 50_000
 DEFAULT_RESULTS = 1_000
 
@@ -86,9 +88,9 @@ class Experiments:
         Raises:
             NotFound: there is none.
         """
-        found = self._store.find(experiment_id)
+        found = self._store.find(read_experiment_id(experiment_id))
         if found is None:
-            raise NotFound(f"No Experiment with id={experiment_id} exists", field="experiment_id")
+            raise experiment_not_found(experiment_id)
         return found
 
     def ensure(
@@ -163,7 +165,7 @@ class Experiments:
         with self._database.transaction():
             experiment = self._lock(experiment_id, lifecycle=Lifecycle.ACTIVE)
             self._move(experiment, Lifecycle.DELETED)
-            count = self._runs.delete_with_experiment(experiment_id)
+            count = self._runs.delete_with_experiment(experiment.experiment_id)
             self._record(TrackingEvent.EXPERIMENT_DELETED, experiment, actor=actor, payload={"run_count": count})
 
     def restore(self, experiment_id: str, *, actor: str) -> None:
@@ -175,7 +177,7 @@ class Experiments:
         with self._database.transaction():
             experiment = self._lock(experiment_id, lifecycle=Lifecycle.DELETED)
             self._move(experiment, Lifecycle.ACTIVE)
-            count = self._runs.restore_with_experiment(experiment_id)
+            count = self._runs.restore_with_experiment(experiment.experiment_id)
             self._record(TrackingEvent.EXPERIMENT_RESTORED, experiment, actor=actor, payload={"run_count": count})
 
     def set_tag(self, experiment_id: str, key: str, value: str, *, actor: str) -> None:
@@ -187,7 +189,7 @@ class Experiments:
         tags = check_tags([(key, value)], limit=MAX_EXPERIMENT_TAG_LENGTH)
         with self._database.transaction():
             experiment = lock_active_experiment(self._store, experiment_id)
-            self._store.put_tags(experiment_id, tags)
+            self._store.put_tags(experiment.experiment_id, tags)
             self._record(TrackingEvent.EXPERIMENT_TAGGED, experiment, actor=actor, payload={"tags": tags})
 
     def delete_tag(self, experiment_id: str, key: str, *, actor: str) -> None:
@@ -199,7 +201,7 @@ class Experiments:
         check_key(key, field="key")
         with self._database.transaction():
             experiment = lock_active_experiment(self._store, experiment_id)
-            if not self._store.delete_tag(experiment_id, key):
+            if not self._store.delete_tag(experiment.experiment_id, key):
                 raise NotFound(f"No tag with name: {key} in experiment with id {experiment_id}", field="key")
             self._record(TrackingEvent.EXPERIMENT_UNTAGGED, experiment, actor=actor, payload={"key": key})
 
@@ -223,9 +225,11 @@ class Experiments:
         )
 
     def _lock(self, experiment_id: str, *, lifecycle: Lifecycle) -> Experiment:
-        found = self._store.lock(experiment_id)
-        if found is None or found.lifecycle is not lifecycle:
-            raise NotFound(f"No {lifecycle} Experiment with id={experiment_id} exists", field="experiment_id")
+        found = self._store.lock(read_experiment_id(experiment_id))
+        if found is None:
+            raise experiment_not_found(experiment_id)
+        if found.lifecycle is not lifecycle:
+            raise NotFound(f"No Experiment with id={experiment_id} exists that is {lifecycle}", field="experiment_id")
         return found
 
     def _move(self, experiment: Experiment, lifecycle: Lifecycle) -> None:
@@ -246,17 +250,19 @@ def _check_name(name: str, *, field: str = "name") -> str:
 def _check_location(location: str) -> str:
     if not location:
         return DEFAULT_LOCATION
-    check_text(location, field="artifact_location", limit=MAX_LOCATION_LENGTH)
+    check_text(location, field=_LOCATION, limit=MAX_LOCATION_LENGTH)
     try:
         parts = urlsplit(location)
     except ValueError as error:
-        raise InvalidInput(f"'{location}' is no location: {error}", field="artifact_location") from error
-    if parts.query or parts.fragment or "{" in location:
-        raise InvalidInput(
-            f"'{location}' cannot be an artifact location: it must have no query, fragment or brace",
-            field="artifact_location",
-        )
-    return location.rstrip("/")
+        raise InvalidInput(f"'{location}' is no location: {error}", field=_LOCATION) from error
+    if parts.fragment or urlparse(location).params:
+        raise InvalidInput(f"'{_LOCATION}' URL can't include fragments or params.", field=_LOCATION)
+    if parts.query or "{" in location:
+        raise InvalidInput(f"Invalid query string or brace in '{location}'; leave it out", field=_LOCATION)
+    if parts.scheme:
+        return location
+    # A place without a scheme is on this machine, and must mean the same wherever a later server is started.
+    return os.path.abspath(location)  # noqa: PTH100 -- keeps links as they are named
 
 
 def _taken(name: str, *, field: str) -> AlreadyExists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import posixpath
 import re
 from collections import Counter
@@ -24,6 +25,8 @@ MAX_DATASET_DIGEST_LENGTH = 36
 MAX_DATASET_SOURCE_LENGTH = 65_535
 MAX_DATASET_SCHEMA_LENGTH = 1_048_575
 MAX_DATASET_PROFILE_LENGTH = 16_777_215
+MAX_INPUT_TAG_KEY_LENGTH = 255
+MAX_INPUT_TAG_LENGTH = 500
 MAX_METRICS_PER_BATCH = 1_000
 MAX_PARAMS_PER_BATCH = 100
 MAX_TAGS_PER_BATCH = 100
@@ -33,8 +36,8 @@ MODEL_NAME_FORBIDDEN = ("/", ":", ".", "%", '"', "'")
 _KEY = re.compile(r"[/\w.\- :]*")
 
 
-def check_key(key: str, *, field: str) -> str:
-    """Accept the name of a metric, a param or a tag.
+def check_key(key: str, *, field: str, noun: str = "") -> str:
+    """Accept the name of a metric, a param or a tag; `noun` is what an error about its length calls it.
 
     Raises:
         InvalidInput: it is empty, too long, has a character that is not allowed, or reads as another path.
@@ -43,15 +46,16 @@ def check_key(key: str, *, field: str) -> str:
         raise InvalidInput(f"Missing value for required parameter '{field}'. A key name must be provided.", field=field)
     fault = _key_fault(key)
     if fault:
-        raise InvalidInput(f"Invalid value \"{key}\" for parameter '{field}' supplied: {fault}", field=field)
+        shown = json.dumps(key)
+        raise InvalidInput(f"Invalid value {shown} for parameter '{field}' supplied: {fault}", field=field)
+    if len(key) > MAX_KEY_LENGTH:
+        raise _too_long(noun or field, len(key), MAX_KEY_LENGTH)
     return key
 
 
 # A training loop logs the same few keys a million times.
 @functools.lru_cache(maxsize=4_096)
 def _key_fault(key: str) -> str:
-    if len(key) > MAX_KEY_LENGTH:
-        return f"it exceeds the maximum length of {MAX_KEY_LENGTH} characters"
     if not _KEY.fullmatch(key):
         return (
             "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and "
@@ -61,7 +65,7 @@ def _key_fault(key: str) -> str:
     if normal != key or normal == "." or normal.startswith(("..", "/")):
         return (
             "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
-            f"This name would resolve to '{normal}'"
+            f"This name would resolve to {normal!r}"
         )
     return ""
 
@@ -90,11 +94,11 @@ def check_metric(metric: Metric, *, field: str) -> Metric:
     Raises:
         InvalidInput: its key is not allowed, its time is negative, or a text has a NUL character.
     """
-    check_key(metric.key, field=f"{field}name")
+    check_key(metric.key, field=f"{field}name", noun="Metric name")
     if metric.timestamp_ms < 0:
         raise InvalidInput(
-            f"Invalid value {metric.timestamp_ms} for parameter '{field}timestamp' supplied: metric '{metric.key}': "
-            "Timestamp must be a nonnegative long (64-bit integer)",
+            f"Invalid value {metric.timestamp_ms} for parameter '{field}timestamp' supplied: metric '{metric.key}' "
+            f"(value={metric.value}). Timestamp must be a nonnegative long (64-bit integer)",
             field=f"{field}timestamp",
         )
     for name in ("model_id", "dataset_name", "dataset_digest"):
@@ -126,7 +130,11 @@ def check_batch(
             )
     twice = [key for key, count in Counter(key for key, _ in params).items() if count > 1]
     if twice:
-        raise InvalidInput(f"Duplicate parameter keys have been submitted: {twice}", field="params")
+        raise InvalidInput(
+            f"Duplicate parameter keys have been submitted: {twice}. Please ensure the request contains only one param "
+            "value per param key.",
+            field="params",
+        )
 
 
 def check_model_name(name: str) -> str:
@@ -162,8 +170,21 @@ def check_dataset(dataset: LoggedDataset) -> LoggedDataset:
         "profile": MAX_DATASET_PROFILE_LENGTH,
     }
     for name, limit in limits.items():
-        check_text(getattr(dataset, name), field=f"dataset.{name}", limit=limit)
+        check_text(getattr(dataset, name), field=name, limit=limit)
     return dataset
+
+
+def check_input_tags(tags: Mapping[str, str]) -> None:
+    """Accept the tags of a dataset that a run reads; any key will do, if it is one.
+
+    Raises:
+        InvalidInput: a key is empty, or a key or a value is too long.
+    """
+    for key, value in tags.items():
+        if not key:
+            raise InvalidInput("Missing value for required parameter 'key'.", field="datasets.tags.key")
+        check_text(key, field="key", limit=MAX_INPUT_TAG_KEY_LENGTH)
+        check_text(value, field="value", limit=MAX_INPUT_TAG_LENGTH)
 
 
 def check_tags(tags: Iterable[tuple[str, str]], *, limit: int) -> dict[str, str]:
@@ -173,6 +194,24 @@ def check_tags(tags: Iterable[tuple[str, str]], *, limit: int) -> dict[str, str]
         InvalidInput: a key is not allowed, or a value is too long.
     """
     return {check_key(key, field="key"): check_text(value, field="value", limit=limit) for key, value in tags}
+
+
+def first_tags(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Accept the tags that a run begins with: any key will do, long values are cut, of two with one key the later counts.
+
+    MLflow checks the characters of a key only where a tag is set later, and scripts rely on it.
+
+    Raises:
+        InvalidInput: a key is empty, too long or has a NUL character.
+    """
+    kept: dict[str, str] = {}
+    for at, (key, value) in enumerate(tags):
+        field = f"tags[{at}]"
+        if not key:
+            raise InvalidInput(f"Missing value for required parameter '{field}.key'.", field=f"{field}.key")
+        name = check_text(key, field=f"{field}.key", limit=MAX_KEY_LENGTH)
+        kept[name] = clip_text(value, field=f"{field}.value", limit=MAX_TAG_LENGTH)
+    return kept
 
 
 def clip_tags(tags: Iterable[tuple[str, str]], *, field: str = "tags") -> dict[str, str]:

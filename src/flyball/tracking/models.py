@@ -75,7 +75,7 @@ class LoggedModels:
                 model_id=kept_id,
                 experiment_id=experiment.experiment_id,
                 name=check_model_name(name or random_name()),
-                artifact_uri=f"{experiment.artifact_location}/models/{kept_id}/artifacts",
+                artifact_uri=f"{experiment.artifact_location.rstrip('/')}/models/{kept_id}/artifacts",
                 status=ModelStatus.PENDING,
                 created_ms=now,
                 updated_ms=now,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from flyball.tracking.entities import (
     DatasetInput,
+    DatasetSummary,
     Experiment,
     ExperimentId,
     LoggedModel,
@@ -148,6 +149,14 @@ class RunDataStore(Protocol):
         ...
 
 
+class DatasetStore(Protocol):
+    """Know the datasets of experiments, which runs leave behind."""
+
+    def summaries(self, experiment_ids: Sequence[str], *, limit: int) -> list[DatasetSummary]:
+        """Return the datasets that runs of these experiments read, each once for each context."""
+        ...
+
+
 class MetricStore(Protocol):
     """Keep the points of metrics."""
 
@@ -217,3 +226,4 @@ class TrackingStores:
     data: RunDataStore
     metrics: MetricStore
     models: ModelStore
+    datasets: DatasetStore

@@ -27,6 +27,28 @@ from flyball.tracking.search import check_max_results, page_of, parse_page_token
 MAX_HISTORY = 25_000
 
 
+class ParamChanged(InvalidInput):
+    """Params of a run never change; `changes` holds key, kept value and new value."""
+
+    def __init__(self, run_id: str, changes: Sequence[tuple[str, str, str]]) -> None:
+        shown = [{"key": key, "old_value": old, "new_value": new} for key, old, new in changes]
+        super().__init__(
+            f"Changing param values is not allowed. Params were already logged='{shown}' for run ID='{run_id}'.",
+            field="params",
+        )
+        self.run_id = run_id
+        self.changes = changes
+
+    def single(self) -> InvalidInput:
+        """Say the same where only one param was sent."""
+        key, old, new = self.changes[0]
+        return InvalidInput(
+            f"Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' for "
+            f"run ID='{self.run_id}'. Attempted logging new value '{new}'.",
+            field="value",
+        )
+
+
 class RunLog:
     """What is written to a run while it goes: all or nothing, under the run's lock."""
 
@@ -64,7 +86,7 @@ class RunLog:
         """
         check_batch(metrics=metrics, params=params, tags=tags)
         kept_params = {
-            check_key(key, field=f"params[{at}].key"): clip_text(
+            check_key(key, field=f"params[{at}].key", noun="Param key"): clip_text(
                 value, field=f"params[{at}].value", limit=MAX_PARAM_LENGTH
             )
             for at, (key, value) in enumerate(params)
@@ -78,6 +100,28 @@ class RunLog:
             self._put_tags(info, kept_tags, actor=actor)
             self._amend(info, actor=actor, metrics=[point.key for point in points], params=kept_params, tags=kept_tags)
 
+    def log_metric(self, run_id: str, metric: Metric, *, actor: str) -> None:
+        """Log one point; like a batch of one, with errors that name no batch.
+
+        Raises:
+            NotFound: no such run, or no such logged model.
+            InvalidInput: the run is deleted, or the point is not allowed.
+        """
+        self.log_batch(run_id, metrics=[check_metric(metric, field="")], actor=actor)
+
+    def log_param(self, run_id: str, key: str, value: str, *, actor: str) -> None:
+        """Log one param; like a batch of one, with errors that name no batch.
+
+        Raises:
+            NotFound: no such run.
+            InvalidInput: the run is deleted, the key is not allowed, or the param has another value already.
+        """
+        check_key(key, field="key", noun="Param key")
+        try:
+            self.log_batch(run_id, params=[(key, value)], actor=actor)
+        except ParamChanged as error:
+            raise error.single() from error
+
     def set_tag(self, run_id: str, key: str, value: str, *, actor: str) -> None:
         """Set a tag of an active run; the tag `mlflow.runName` renames it.
 
@@ -85,7 +129,7 @@ class RunLog:
             NotFound: no such run.
             InvalidInput: the run is deleted, or the key is not allowed.
         """
-        self.log_batch(run_id, tags=[(key, value)], actor=actor)
+        self.log_batch(run_id, tags=[(check_key(key, field="key"), value)], actor=actor)
 
     def delete_tag(self, run_id: str, key: str, *, actor: str) -> None:
         """Take a tag away.
@@ -94,7 +138,7 @@ class RunLog:
             NotFound: no such run, or it has no such tag.
             InvalidInput: the run is deleted.
         """
-        check_key(key, field="key")
+        check_text(key, field="key", limit=MAX_RUN_NAME_LENGTH)
         with self._database.transaction():
             info = lock_active_run(self._store, run_id)
             if not self._data.delete_tag(run_id, key):
@@ -111,7 +155,7 @@ class RunLog:
             InvalidInput: a size or token that cannot be read.
         """
         check_text(key, field="metric_key", limit=MAX_RUN_NAME_LENGTH)
-        limit = None if max_results is None else min(check_max_results(max_results, limit=2**31), MAX_HISTORY)
+        limit = None if max_results is None else min(check_max_results(max_results, limit=2**62), MAX_HISTORY)
         offset = parse_page_token(page_token)
         if not is_run_id(run_id) or self._store.find(run_id) is None:
             raise run_not_found(run_id)
@@ -122,13 +166,9 @@ class RunLog:
         if not params:
             return
         kept = self._data.params(info.run_id, list(params))
-        for key, value in params.items():
-            if kept.get(key, value) != value:
-                raise InvalidInput(
-                    f"Changing param values is not allowed. Param with key='{key}' was already logged with "
-                    f"value='{kept[key]}' for run ID='{info.run_id}'. Attempted logging new value '{value}'.",
-                    field="params",
-                )
+        changes = [(key, kept[key], value) for key, value in params.items() if kept.get(key, value) != value]
+        if changes:
+            raise ParamChanged(info.run_id, changes)
         self._data.add_params(info.run_id, {key: value for key, value in params.items() if key not in kept})
 
     def _add_metrics(self, info: RunInfo, points: Sequence[Metric]) -> None:
@@ -141,7 +181,9 @@ class RunLog:
                 raise model_not_found(model_id)
         self._models.add_metrics(of_models)
 
-    def _put_tags(self, info: RunInfo, tags: Mapping[str, str], *, actor: str) -> None:
+    def _put_tags(self, info: RunInfo, given: Mapping[str, str], *, actor: str) -> None:
+        # A run has a name; an empty one is passed over, as MLflow does.
+        tags = {key: value for key, value in given.items() if value or key != RUN_NAME_TAG}
         if not tags:
             return
         pipeline_run = tags.get(PIPELINE_RUN_TAG)

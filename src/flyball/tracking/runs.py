@@ -11,7 +11,14 @@ from flyball.kernel.db import Database
 from flyball.kernel.errors import AlreadyExists, InvalidInput
 from flyball.kernel.events import Edge, EventLog
 from flyball.kernel.ids import new_id
-from flyball.tracking.access import is_run_id, lock_active_experiment, lock_active_run, lock_run, run_not_found
+from flyball.tracking.access import (
+    is_run_id,
+    lock_active_experiment,
+    lock_active_run,
+    lock_run,
+    read_experiment_id,
+    run_not_found,
+)
 from flyball.tracking.entities import (
     COMMIT_TAG,
     PIPELINE_RUN_TAG,
@@ -27,7 +34,7 @@ from flyball.tracking.entities import (
     View,
 )
 from flyball.tracking.events import TrackingEvent, logged_digest, made_by_pipeline, run_ref
-from flyball.tracking.limits import MAX_RUN_NAME_LENGTH, MAX_USER_TEXT_LENGTH, check_text, clip_tags
+from flyball.tracking.limits import MAX_RUN_NAME_LENGTH, MAX_USER_TEXT_LENGTH, check_text, first_tags
 from flyball.tracking.names import random_name
 from flyball.tracking.ports import ExperimentStore, RunDataStore, RunStore
 from flyball.tracking.search import RUNS, check_max_results, page_of, parse_filter, parse_order, parse_page_token
@@ -76,7 +83,7 @@ class Runs:
         """
         if run_id and not is_run_id(run_id):
             raise InvalidInput(f"'{run_id}' is no id of a run: 32 hexadecimal digits", field="run_id")
-        kept_tags = clip_tags(tags)
+        kept_tags = first_tags(tags)
         kept_tags[RUN_NAME_TAG] = run_name = _agree_on_name(name, kept_tags.get(RUN_NAME_TAG, ""))
         with self._database.transaction():
             experiment = lock_active_experiment(self._experiments, experiment_id)
@@ -184,7 +191,7 @@ class Runs:
         limit = check_max_results(max_results, limit=MAX_RESULTS)
         offset = parse_page_token(page_token)
         ids = self._store.search(
-            experiment_ids,
+            [read_experiment_id(text) for text in experiment_ids],
             parse_filter(filter_text, RUNS),
             view=view,
             order=parse_order(order_by, RUNS),
@@ -204,12 +211,12 @@ class Runs:
             user_id=user_id,
             status=RunStatus.RUNNING,
             start_ms=self._clock.now_ms() if start_ms is None else start_ms,
-            artifact_uri=f"{experiment.artifact_location}/{run_id}/artifacts",
+            artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
         )
 
     def _end_ms(self, before: RunInfo, *, status: RunStatus | None, end_ms: int | None) -> int | None:
         if end_ms is not None:
-            return end_ms
+            return end_ms or None
         if status is not None and not status.ended:
             return None
         return self._clock.now_ms() if status is not None and not before.status.ended else before.end_ms

@@ -8,6 +8,7 @@ from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.events import EventLog
 from flyball.tracking.experiments import Experiments
+from flyball.tracking.metric_series import MetricSeries
 from flyball.tracking.models import LoggedModels
 from flyball.tracking.run_lineage import RunLineage
 from flyball.tracking.run_log import RunLog
@@ -27,6 +28,7 @@ class Tracking:
     lineage: RunLineage
     models: LoggedModels
     shipping: Shipping
+    series: MetricSeries
 
 
 def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Tracking:
@@ -43,9 +45,10 @@ def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Trac
         experiments=Experiments(experiments, runs=runs, events=events, clock=clock, database=database),
         runs=Runs(runs, data=data, experiments=experiments, events=events, clock=clock, database=database),
         log=log,
-        lineage=RunLineage(runs, data=data, models=models, events=events, database=database),
+        lineage=RunLineage(runs, data=data, models=models, datasets=kept.datasets, events=events, database=database),
         models=LoggedModels(models, runs=runs, experiments=experiments, events=events, clock=clock, database=database),
         shipping=Shipping(journals, log=log, events=events, clock=clock, database=database),
+        series=MetricSeries(kept.metrics),
     )
     tracking.experiments.ensure_default(actor=OPENING_ACTOR)
     return tracking

@@ -56,11 +56,10 @@ def test_a_batch_with_one_bad_entry_leaves_nothing(
 def test_a_param_never_changes(tracking: Tracking, run_id: RunId) -> None:
     for _ in range(2):
         tracking.log.log_batch(run_id, params=[("a", "1")], actor=OWNER)
-    with pytest.raises(
-        InvalidInput,
-        match=r"Changing param values is not allowed. Param with key='a' was already logged with value='1'",
-    ):
-        tracking.log.log_batch(run_id, params=[("a", "2")], actor=OWNER)
+    with pytest.raises(InvalidInput, match=r"Param with key='a' was already logged with value='1' for run ID="):
+        tracking.log.log_param(run_id, "a", "2", actor=OWNER)
+    with pytest.raises(InvalidInput, match=r"logged='\[{'key': 'a', 'old_value': '1', 'new_value': '2'}\]' for run"):
+        tracking.log.log_batch(run_id, params=[("b", "1"), ("a", "2")], actor=OWNER)
 
 
 def test_long_values_are_cut_as_mlflow_cuts_them(tracking: Tracking, run_id: RunId) -> None:

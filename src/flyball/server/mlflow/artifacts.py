@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
+from typing import Any
 
 from flyball.artifacts.entities import Entry
-from flyball.artifacts.paths import clean_folder
 from flyball.governance.permissions import Permission
-from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.kernel.errors import InvalidInput, NotFound, Unsupported
+from flyball.registry.naming import parse_version
+from flyball.registry.sources import locate as locate_source
 from flyball.server.mlflow.downloads import download
-from flyball.server.mlflow.locations import Location, locate, model_root, run_root
+from flyball.server.mlflow.locations import SCHEME, Location, checked_path, locate, model_root, run_root
 from flyball.server.mlflow.reading import required
-from flyball.server.mlflow.rows import PROXY_PREFIX, row
+from flyball.server.mlflow.rows import AJAX_PREFIX, PROXY_PREFIX, row
 from flyball.server.routing import Answer, Call
 from flyball.wire.mlflow import artifacts as shapes
 from flyball.wire.mlflow.message import Empty
 from flyball.wire.mlflow.models import ListDirectory
+
+MAX_PAGE_UPLOAD_BYTES = 10 * 1024 * 1024
+"""What MLflow takes from its web pages at once."""
 
 
 def upload(call: Call[None]) -> Empty:
@@ -35,49 +40,101 @@ def fetch(call: Call[None]) -> Answer:
 
 def remove(call: Call[None]) -> Empty:
     """Remove a file, or a folder with all that is in it."""
-    location = locate(call.path["path"], call.platform.tracking)
+    location = locate(checked_path(call.path["path"]), call.platform.tracking)
     call.platform.artifacts.remove(location.root, location.path)
     return Empty()
 
 
 def list_folder(call: Call[shapes.ListArtifacts]) -> shapes.Files:
     """List a folder of the proxy; a folder that nobody made is empty."""
-    path = clean_folder((call.body.path or "").rstrip("/"))
     try:
-        location = locate(path, call.platform.tracking) if path else None
+        location = locate(checked_path(call.body.path or ""), call.platform.tracking)
     except NotFound:
-        location = None
-    if location is None:
         return shapes.Files()
-    entries = call.platform.artifacts.list(location.root, location.path)
+    entries = _entries(call, location.root, location.path)
     return shapes.Files(files=tuple(_file_info(posixpath.basename(entry.path), entry) for entry in entries))
 
 
 def list_run(call: Call[shapes.ListRunArtifacts]) -> shapes.RunFiles:
     """List a folder of a run."""
-    info = call.platform.tracking.runs.get_info(required(call.body.run_id or call.body.run_uuid, "run_id"))
-    entries = call.platform.artifacts.list(run_root(info.run_id), (call.body.path or "").rstrip("/"))
+    run_id = required(call.body.run_id or call.body.run_uuid, "run_id")
+    folder = checked_path(call.body.path or "")
+    info = call.platform.tracking.runs.get_info(run_id)
+    entries = _entries(call, _proxied(run_root(info.run_id), info.artifact_uri), folder)
     return shapes.RunFiles(root_uri=info.artifact_uri, files=_file_infos(entries))
 
 
 def list_model(call: Call[ListDirectory]) -> shapes.RunFiles:
     """List a folder of a logged model."""
+    folder = checked_path(call.body.artifact_directory_path or "")
     model = call.platform.tracking.models.get(call.path["model_id"])
-    folder = (call.body.artifact_directory_path or "").rstrip("/")
-    entries = call.platform.artifacts.list(model_root(model.model_id), folder)
+    entries = _entries(call, _proxied(model_root(model.model_id), model.artifact_uri), folder)
     return shapes.RunFiles(root_uri=model.artifact_uri, files=_file_infos(entries))
 
 
 def fetch_of_run(call: Call[shapes.ListRunArtifacts]) -> Answer:
     """Return a file of a run, by the run's id."""
+    path = checked_path(required(call.body.path, "path"))
     info = call.platform.tracking.runs.get_info(required(call.body.run_id or call.body.run_uuid, "run_id"))
-    return download(*call.platform.artifacts.open(run_root(info.run_id), required(call.body.path, "path")))
+    return download(*call.platform.artifacts.open(_proxied(run_root(info.run_id), info.artifact_uri), path))
+
+
+def fetch_of_model(call: Call[shapes.ModelFile]) -> Answer:
+    """Return a file of a logged model, by the model's id."""
+    path = checked_path(required(call.body.artifact_file_path, "artifact_file_path"))
+    model = call.platform.tracking.models.get(call.path["model_id"])
+    return download(*call.platform.artifacts.open(_proxied(model_root(model.model_id), model.artifact_uri), path))
+
+
+def fetch_of_version(call: Call[shapes.VersionFile]) -> Answer:
+    """Return a file of a registered model's version."""
+    path = checked_path(required(call.body.path, "path"))
+    name, number = required(call.body.name, "name"), required(call.body.version, "version")
+    location = call.platform.registry.get_version(name, parse_version(number)).location
+    place = locate_source(location)
+    if place is None:
+        raise _elsewhere(location)
+    return download(*call.platform.artifacts.open(place.root, posixpath.join(place.folder, path)))
+
+
+def upload_of_run(call: Call[None]) -> Empty:
+    """Store a small file of a run, as MLflow's web pages do."""
+    query = call.request.query_params
+    run_id, path = query.get("run_uuid"), query.get("path")
+    if not run_id or not path:
+        field = "path" if run_id else "run_uuid"
+        raise InvalidInput(f"Request must specify {field}.", field=field)
+    checked_path(path)
+    data = b"".join(call.chunks(MAX_PAGE_UPLOAD_BYTES))
+    if not data:
+        raise InvalidInput("Request must specify data.", field="body")
+    info = call.platform.tracking.runs.get_info(run_id)
+    call.platform.artifacts.put(_proxied(run_root(info.run_id), info.artifact_uri), path, [data])
+    return Empty()
+
+
+def _entries(call: Call[Any], root: str, folder: str) -> list[Entry]:
+    """Return what is in a folder; of a path that is a file, the file itself."""
+    entries = call.platform.artifacts.list(root, folder)
+    file = call.platform.artifacts.find(root, folder) if folder and not entries else None
+    return [file] if file else entries
+
+
+def _proxied(root: str, artifact_uri: str) -> str:
+    if not artifact_uri.startswith(SCHEME):
+        raise _elsewhere(artifact_uri)
+    return root
+
+
+def _elsewhere(uri: str) -> Unsupported:
+    return Unsupported(f"the files are kept at {uri}, which this server does not open; read them there with the client")
 
 
 def _file(call: Call[None]) -> Location:
-    location = locate(call.path["path"], call.platform.tracking)
-    if not location.path:
-        raise InvalidInput(f"Invalid path: '{call.path['path']}' is a folder; name a file in it", field="path")
+    path = call.path["path"]
+    location = locate(checked_path(path), call.platform.tracking)
+    if not location.path or path.endswith("/"):
+        raise InvalidInput(f"Invalid path: '{path}' is a folder; name a file in it", field="path")
     return location
 
 
@@ -115,4 +172,19 @@ ROUTES = (
         response=shapes.RunFiles,
     ),
     row("GET", "/get-artifact", permission=_READ, handler=fetch_of_run, request=shapes.ListRunArtifacts),
+    row(
+        "GET",
+        "/model-versions/get-artifact",
+        permission=_READ,
+        handler=fetch_of_version,
+        request=shapes.VersionFile,
+    ),
+    row(
+        "GET",
+        AJAX_PREFIX + "logged-models/{model_id}/artifacts/files",
+        permission=_READ,
+        handler=fetch_of_model,
+        request=shapes.ModelFile,
+    ),
+    row("POST", AJAX_PREFIX + "upload-artifact", permission=_WRITE, handler=upload_of_run, response=Empty),
 )

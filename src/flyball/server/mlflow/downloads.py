@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import posixpath
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -17,6 +18,10 @@ TEXT_SUFFIXES = frozenset(
     {".txt", ".log", ".err", ".cfg", ".conf", ".cnf", ".cf", ".ini", ".properties", ".prop", ".hocon", ".toml", ".yaml",
      ".yml", ".xml", ".json", ".js", ".py", ".py3", ".csv", ".tsv", ".md", ".rst", ".ipynb"}
 )  # fmt: skip
+
+
+# What may stand in a header without quotes.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def download(entry: Entry, chunks: Iterator[bytes]) -> Response:
@@ -45,13 +50,14 @@ def media_type(name: str) -> str:
 def disposition(name: str) -> str:
     """Write the header that makes a download of any file name (RFC 6266, with RFC 8187 for other than ASCII).
 
-    >>> disposition('a "b".txt')
-    'attachment; filename="a _b_.txt"'
+    >>> disposition("model.pkl"), disposition('a "b".txt')
+    ('attachment; filename=model.pkl', 'attachment; filename="a _b_.txt"')
     """
     plain = "".join(mark if mark.isascii() and mark.isprintable() and mark not in '"\\' else "_" for mark in name)
+    shown = plain if _TOKEN.fullmatch(plain) else f'"{plain}"'
     if name.isascii():
-        return f'attachment; filename="{plain}"'
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+        return f"attachment; filename={shown}"
+    return f"attachment; filename={shown}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def hold_back(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,15 +1,17 @@
-"""Where the path of the artifact proxy leads: to the files of a run or of a logged model, and nowhere else."""
+"""Where the path of the artifact proxy leads: to the files of a run, of a logged model, or of nobody in particular."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from flyball.artifacts.paths import clean_path
-from flyball.kernel.errors import NotFound
+from flyball.artifacts.paths import clean_folder
+from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.tracking.service import Tracking
 
 SCHEME = "mlflow-artifacts:/"
+NOBODYS = "proxy"
+"""Root of the files that clients keep in the proxy beside those of runs and logged models, such as traces."""
 _RUN = re.compile(r"(?P<base>(?:.+?/)??(?P<id>[0-9a-f]{32})/artifacts)(?:/(?P<path>.+))?")
 _MODEL = re.compile(r"(?P<base>(?:.+?/)??models/(?P<id>m-[0-9a-f]{32})/artifacts)(?:/(?P<path>.+))?")
 
@@ -32,17 +34,31 @@ def model_root(model_id: str) -> str:
     return f"model/{model_id}"
 
 
+def checked_path(path: str) -> str:
+    """Accept a path of the proxy that leads nowhere else, the empty one included; a slash at its end does not count.
+
+    Raises:
+        InvalidInput: it is absolute, or has a part that is empty, '.' or '..', or a character that no path has.
+    """
+    trimmed = path.rstrip("/")
+    try:
+        return clean_folder(trimmed)
+    except InvalidInput as error:
+        # MLflow says no more than this, and its tests compare the whole answer.
+        raise InvalidInput("Invalid path", field="path") from error
+
+
 def locate(path: str, tracking: Tracking) -> Location:
-    """Follow a path such as `0/<run>/artifacts/a.txt`.
+    """Follow a path such as `0/<run>/artifacts/a.txt`; one that names no run and no logged model is a file of nobody.
 
     Raises:
         InvalidInput: the path is not clean.
-        NotFound: it leads to no run and no logged model.
+        NotFound: it names a run or a logged model that is not there.
     """
-    clean_path(path)
+    checked_path(path)
     found = [match for match in (_RUN.fullmatch(path), _MODEL.fullmatch(path)) if match]
     if not found:
-        raise _nowhere(path)
+        return Location(root=NOBODYS, path=path)
     # A file's own path may look like the other kind, so the one that begins first counts.
     first = min(found, key=lambda match: len(match["base"]))
     key = first["id"]

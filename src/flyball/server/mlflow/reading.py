@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from flyball.kernel.errors import InvalidInput
+from flyball.server.mlflow.requests import SEE_DOCS, invalid_value
 from flyball.tracking.entities import Metric, ModelStatus, RunStatus, View
 from flyball.wire.mlflow.message import KeyValue
 from flyball.wire.mlflow.metrics import MetricPoint
@@ -43,11 +44,7 @@ def required(value: ValueT | None, name: str) -> ValueT:
         InvalidInput: it is absent, or empty text.
     """
     if value is None or value == "":
-        raise InvalidInput(
-            f"Missing value for required parameter '{name}'. "
-            "See the API docs for more information about request parameters.",
-            field=name,
-        )
+        raise InvalidInput(f"Missing value for required parameter '{name}'.{SEE_DOCS}", field=name)
     return value
 
 
@@ -65,7 +62,7 @@ def one_of(value: str | int | None, names: Mapping[str, ValueT], *, field: str) 
     found = names.get(str(required(value, field)))
     if found is None:
         known = ", ".join(name for name in names if not name.isdigit())
-        raise InvalidInput(f"Invalid value '{value}' for parameter '{field}' supplied: known are {known}", field=field)
+        raise invalid_value(value, field, hint=f" Hint: Value was of type '{type(value).__name__}'; known are {known}")
     return found
 
 

@@ -85,6 +85,12 @@ def run(found: entities.Run) -> runs.Run:
     )
 
 
+def new_run(found: entities.Run) -> runs.Run:
+    """Write a run that was just made: MLflow's server says nothing about outputs then."""
+    written = run(found)
+    return runs.Run(info=written.info, data=written.data, inputs=written.inputs)
+
+
 def dataset_input(item: entities.DatasetInput) -> runs.DatasetInput:
     """Write a dataset that a run read."""
     return runs.DatasetInput(
@@ -100,6 +106,13 @@ def dataset_input(item: entities.DatasetInput) -> runs.DatasetInput:
     )
 
 
+def dataset_summary(found: entities.DatasetSummary) -> runs.DatasetSummary:
+    """Write a dataset of an experiment."""
+    return runs.DatasetSummary(
+        experiment_id=found.experiment_id, name=found.name, digest=found.digest, context=found.context
+    )
+
+
 def logged_model(found: entities.LoggedModel) -> models.LoggedModel:
     """Write a logged model."""
     return models.LoggedModel(
@@ -111,8 +124,8 @@ def logged_model(found: entities.LoggedModel) -> models.LoggedModel:
             last_updated_timestamp_ms=found.updated_ms,
             artifact_uri=found.artifact_uri,
             status=MODEL_STATUS_NAMES[found.status],
-            model_type=found.model_type or None,
-            source_run_id=found.source_run_id,
+            model_type=found.model_type,
+            source_run_id=found.source_run_id or "",
             status_message=found.status_message or None,
             tags=key_values(found.tags),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, unsupported
+from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, uploads
 from flyball.server.routing import Route
 
 _API = "/api/"
@@ -30,7 +30,7 @@ ROUTES: tuple[Route, ...] = _doubled(
         *metrics.ROUTES,
         *models.ROUTES,
         *artifacts.ROUTES,
+        *uploads.ROUTES,
         *registry.ROUTES,
-        *unsupported.ROUTES,
     )
 )

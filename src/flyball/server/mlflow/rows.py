@@ -11,6 +11,8 @@ from flyball.governance.permissions import Permission
 from flyball.server.routing import Answer, Call, Dialect, Public, Route
 
 PREFIX = "/api/2.0/mlflow/"
+AJAX_PREFIX = "/ajax-api/2.0/mlflow/"
+"""Of the few paths that only MLflow's web pages ask for."""
 PROXY_PREFIX = "/api/2.0/mlflow-artifacts/"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from flyball.governance.permissions import Permission
-from flyball.kernel.errors import LimitExceeded
+from flyball.kernel.errors import InvalidInput
 from flyball.server.mlflow import rendering
 from flyball.server.mlflow.reading import RUN_STATUSES, metrics, one_of, pairs, required, run_id_of, view_of
 from flyball.server.mlflow.rows import row
@@ -12,9 +14,6 @@ from flyball.tracking.entities import DatasetInput, LoggedDataset, ModelId, Mode
 from flyball.tracking.runs import DEFAULT_RESULTS
 from flyball.wire.mlflow import runs as shapes
 from flyball.wire.mlflow.message import Empty
-
-MAX_BATCH_BYTES = 1_000_000
-"""The protocol's limit for one request of log-batch."""
 
 
 def create(call: Call[shapes.CreateRun]) -> shapes.RunAnswer:
@@ -28,7 +27,7 @@ def create(call: Call[shapes.CreateRun]) -> shapes.RunAnswer:
         tags=pairs(body.tags, field="tags"),
         actor=call.actor,
     )
-    return shapes.RunAnswer(run=rendering.run(made))
+    return shapes.RunAnswer(run=rendering.new_run(made))
 
 
 def get(call: Call[shapes.RunById]) -> shapes.RunAnswer:
@@ -77,8 +76,9 @@ def restore(call: Call[shapes.RunById]) -> Empty:
 
 def log_param(call: Call[shapes.RunText]) -> Empty:
     """Log a param."""
-    param = (required(call.body.key, "key"), call.body.value or "")
-    call.platform.tracking.log.log_batch(run_id_of(call.body), params=[param], actor=call.actor)
+    call.platform.tracking.log.log_param(
+        run_id_of(call.body), required(call.body.key, "key"), call.body.value or "", actor=call.actor
+    )
     return Empty()
 
 
@@ -98,11 +98,6 @@ def delete_tag(call: Call[shapes.RunText]) -> Empty:
 
 def log_batch(call: Call[shapes.LogBatch]) -> Empty:
     """Log params, metrics and tags at once, all or nothing."""
-    size = int(call.request.headers.get("content-length", "0"))
-    if size > MAX_BATCH_BYTES:
-        raise LimitExceeded(
-            f"Batched logging API requests must be at most {MAX_BATCH_BYTES} bytes, got a request of size {size}."
-        )
     call.platform.tracking.log.log_batch(
         required(call.body.run_id, "run_id"),
         metrics=metrics(call.body.metrics),
@@ -132,6 +127,27 @@ def log_outputs(call: Call[shapes.LogOutputs]) -> Empty:
     ]
     call.platform.tracking.lineage.log_outputs(required(call.body.run_id, "run_id"), outputs, actor=call.actor)
     return Empty()
+
+
+def log_model(call: Call[shapes.LogModel]) -> Empty:
+    """Add a model to the history that clients before 3.0 keep in a tag of the run."""
+    run_id, text = required(call.body.run_id, "run_id"), required(call.body.model_json, "model_json")
+    try:
+        description = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidInput(
+            f"Malformed model info. \n {text[:1_000]} \n is not a valid JSON.", field="model_json"
+        ) from error
+    if not isinstance(description, dict):
+        raise InvalidInput("Malformed model info: it is no JSON object.", field="model_json")
+    call.platform.tracking.lineage.record_model(run_id, description, actor=call.actor)
+    return Empty()
+
+
+def search_datasets(call: Call[shapes.SearchDatasets]) -> shapes.DatasetSummaries:
+    """Return the datasets that runs of experiments read."""
+    found = call.platform.tracking.lineage.datasets_of(call.body.experiment_ids or ())
+    return shapes.DatasetSummaries(dataset_summaries=tuple(rendering.dataset_summary(item) for item in found))
 
 
 def _dataset_input(item: shapes.DatasetInput) -> DatasetInput:
@@ -166,4 +182,22 @@ ROUTES = (
     row("POST", "runs/log-batch", permission=_WRITE, handler=log_batch, request=shapes.LogBatch, response=Empty),
     row("POST", "runs/log-inputs", permission=_WRITE, handler=log_inputs, request=shapes.LogInputs, response=Empty),
     row("POST", "runs/outputs", permission=_WRITE, handler=log_outputs, request=shapes.LogOutputs, response=Empty),
+    row("POST", "runs/log-model", permission=_WRITE, handler=log_model, request=shapes.LogModel, response=Empty),
+    row(
+        "POST",
+        "experiments/search-datasets",
+        permission=_READ,
+        handler=search_datasets,
+        request=shapes.SearchDatasets,
+        response=shapes.DatasetSummaries,
+    ),
+    # The protocol's descriptor has this path with a slash missing, and clients made from it ask for it.
+    row(
+        "POST",
+        "/api/2.0mlflow/experiments/search-datasets",
+        permission=_READ,
+        handler=search_datasets,
+        request=shapes.SearchDatasets,
+        response=shapes.DatasetSummaries,
+    ),
 )

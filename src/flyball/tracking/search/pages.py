@@ -22,11 +22,16 @@ def parse_page_token(token: str | None) -> int:
     if not token:
         return 0
     try:
-        offset = json.loads(base64.b64decode(token.encode(), validate=True))["offset"]
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise _invalid() from error
+        decoded = base64.b64decode(token.encode(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _invalid("could not base64-decode") from error
+    try:
+        parsed = json.loads(decoded)
+    except ValueError as error:
+        raise _invalid(f"decoded value={decoded!r}") from error
+    offset = parsed.get("offset") if isinstance(parsed, dict) else None
     if type(offset) is not int or not 0 <= offset <= MAX_OFFSET:
-        raise _invalid()
+        raise _invalid(f"parsed value={parsed}")
     return offset
 
 
@@ -64,5 +69,7 @@ def check_max_results(value: int, *, limit: int) -> int:
     return value
 
 
-def _invalid() -> InvalidInput:
-    return InvalidInput("Invalid page token: send the next_page_token of the page before", field="page_token")
+def _invalid(fault: str) -> InvalidInput:
+    return InvalidInput(
+        f"Invalid page token, {fault[:200]}; send the next_page_token of the page before", field="page_token"
+    )

@@ -2,6 +2,7 @@
 
 from flyball.kernel.db import Database
 from flyball.tracking.ports import TrackingStores
+from flyball.tracking.sql.datasets import SqlDatasetStore
 from flyball.tracking.sql.experiments import SqlExperimentStore
 from flyball.tracking.sql.metrics import SqlMetricStore
 from flyball.tracking.sql.models import SqlModelStore
@@ -19,4 +20,5 @@ def open_stores(database: Database) -> TrackingStores:
         data=SqlRunDataStore(database),
         metrics=SqlMetricStore(database),
         models=SqlModelStore(database),
+        datasets=SqlDatasetStore(database),
     )

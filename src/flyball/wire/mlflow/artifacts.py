@@ -34,6 +34,20 @@ class ListRunArtifacts(Message):
     page_token: str | None = None
 
 
+class VersionFile(Message):
+    """Request: a file of a registered model's version."""
+
+    name: str | None = None
+    version: str | None = None
+    path: str | None = None
+
+
+class ModelFile(Message):
+    """Request: a file of a logged model."""
+
+    artifact_file_path: str | None = None
+
+
 class RunFiles(Message):
     """Answer: what is directly in the folder of a run or a logged model, by paths from its root."""
 

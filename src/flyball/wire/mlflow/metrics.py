@@ -52,3 +52,33 @@ class History(Message):
 
     metrics: tuple[Metric, ...] = ()
     next_page_token: str | None = None
+
+
+class GetHistories(Message):
+    """Request: the points of a metric of several runs."""
+
+    run_id: tuple[str, ...] | None = None
+    metric_key: str | None = None
+    max_results: Int64 | None = None
+
+
+class Histories(Message, omit_defaults=False):
+    """Answer: points in order of run and time; the list is there even when it is empty."""
+
+    metrics: tuple[Metric, ...] = ()
+
+
+class GetInterval(Message):
+    """Request: the points of a metric of several runs, thinned out, perhaps between two steps."""
+
+    run_ids: tuple[str, ...] | None = None
+    metric_key: str | None = None
+    start_step: Int64 | None = None
+    end_step: Int64 | None = None
+    max_results: Int64 | None = None
+
+
+class Interval(Message):
+    """Answer: points in order of run and step."""
+
+    metrics: tuple[Metric, ...] = ()

@@ -16,8 +16,8 @@ class LoggedModelInfo(Message):
     last_updated_timestamp_ms: int
     artifact_uri: str
     status: str
-    model_type: str | None = None
-    source_run_id: str | None = None
+    model_type: str
+    source_run_id: str
     status_message: str | None = None
     tags: tuple[KeyValue, ...] = ()
 

@@ -79,7 +79,7 @@ class Run(Message):
     info: RunInfo
     data: RunData
     inputs: RunInputs
-    outputs: RunOutputs
+    outputs: RunOutputs | None = None
 
 
 class RunById(Message):
@@ -155,6 +155,34 @@ class LogBatch(Message):
     metrics: tuple[MetricPoint, ...] | None = None
     params: tuple[KeyValue, ...] | None = None
     tags: tuple[KeyValue, ...] | None = None
+
+
+class LogModel(Message):
+    """Request: add a model to the history that clients before 3.0 keep in a tag."""
+
+    run_id: str | None = None
+    model_json: str | None = None
+
+
+class SearchDatasets(Message):
+    """Request: the datasets that runs of experiments read."""
+
+    experiment_ids: tuple[str, ...] | None = None
+
+
+class DatasetSummary(Message):
+    """A dataset that some run of an experiment read."""
+
+    experiment_id: str
+    name: str
+    digest: str
+    context: str | None = None
+
+
+class DatasetSummaries(Message):
+    """Answer: datasets of experiments."""
+
+    dataset_summaries: tuple[DatasetSummary, ...] = ()
 
 
 class LogInputs(Message):
