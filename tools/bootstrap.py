@@ -6,17 +6,25 @@ Run as `python3 tools/bootstrap.py`. It is safe to run again: it ends at once wh
 from __future__ import annotations
 
 import hashlib
+import html
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.lock"
 STAMP = VENV / ".flyball-lock"
 UV = "uv==0.13.9"
+# Only where Python came without pip: its wheel needs nothing but itself, and brings the rest by its own configuration.
+PIP_WHEEL = "pip-26.3-py3-none-any.whl"
+PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+PATIENCE_S = 60
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 
 
@@ -27,9 +35,7 @@ def main() -> int:
         return 0
     python = _python()
     if python is None:
-        print(
-            "flyball needs Python 3.11, 3.12 or 3.13 on the PATH (Debian, Ubuntu: apt-get install python3 python3-venv)."
-        )
+        print("flyball needs Python 3.11, 3.12 or 3.13 on the PATH (Debian, Ubuntu: apt-get install python3).")
         return 1
     if not (VENV / "bin" / "pip").exists() and not _make_venv(python):
         return 1
@@ -65,21 +71,48 @@ def _python() -> str | None:
 
 
 def _make_venv(python: str) -> bool:
-    """Make the environment; Debian ships Python without `ensurepip`, so fetch that package where we may."""
-    shutil.rmtree(VENV, ignore_errors=True)
-    if subprocess.run([python, "-m", "venv", str(VENV)], capture_output=True, check=False).returncode == 0:
+    """Make the environment. Debian ships Python without `ensurepip`; then pip comes from the index, and at last from apt."""
+    if _succeeds(python, "-m", "venv", "--clear", str(VENV)):
+        return True
+    if _succeeds(python, "-m", "venv", "--clear", "--without-pip", str(VENV)) and _bring_pip():
         return True
     apt = shutil.which("apt-get")
     if apt is not None and os.geteuid() == 0:
         subprocess.run([apt, "update", "-qq"], check=False)
         subprocess.run([apt, "install", "-y", "-qq", "python3-venv"], check=False)
-        shutil.rmtree(VENV, ignore_errors=True)
-        if subprocess.run([python, "-m", "venv", str(VENV)], check=False).returncode == 0:
+        if _succeeds(python, "-m", "venv", "--clear", str(VENV)):
             return True
     print(
-        "Python's venv module is incomplete here. Install it (Debian, Ubuntu: apt-get install python3-venv) and run make again."
+        "Python has no pip here, and it could not be fetched. Install it (Debian, Ubuntu: apt-get install python3-venv) "
+        "and run make again."
     )
     return False
+
+
+def _bring_pip() -> bool:
+    """Fetch pip's wheel, and let it install itself; the digest makes sure that it is the one we mean."""
+    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    try:
+        link = re.search(rf'href="([^"]*\b{re.escape(PIP_WHEEL)}[^"]*)"', _fetch(index).decode())
+        wheel = _fetch(urllib.parse.urljoin(index, html.unescape(link[1]))) if link else b""
+    except (OSError, ValueError) as error:
+        print(f"pip could not be fetched from {index}: {error}")
+        return False
+    if hashlib.sha256(wheel).hexdigest() != PIP_SHA256:
+        print(f"{index} has no {PIP_WHEEL}, or another one than ours")
+        return False
+    kept = VENV / PIP_WHEEL
+    kept.write_bytes(wheel)
+    return _succeeds(str(VENV / "bin" / "python"), f"{kept}/pip", "install", "--quiet", "--no-index", str(kept))
+
+
+def _fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310 -- the index is the user's own choice
+        return bytes(answer.read())
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 if __name__ == "__main__":
