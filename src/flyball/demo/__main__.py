@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
-from flyball.demo.electricity import FEATURES, JOINED_ROW, LABEL, ROWS_A_DAY, TIME, load_market, time_of
+from flyball.demo.electricity import FEATURES, JOINED_ROW, LABEL, ROWS_A_DAY, TIME, WEEK, load_market, time_of
 from flyball.demo.opening import open_loop
 from flyball.demo.references import hits_every_window, hits_without_retraining
-from flyball.demo.replay import WEEK, Replay
+from flyball.demo.replay import Replay
 from flyball.demo.report import write_report
 from flyball.demo.stage import People, Stage
 from flyball.demo.story import Lines, Numbers, Records, gather, missing_parts, number, timeline
@@ -47,7 +47,7 @@ class References:
     "--result", type=click.Path(path_type=Path), help="write the numbers as JSON, and fail if a part did not happen"
 )
 @click.option("--keep-running", is_flag=True, help="leave the server running at the end")
-@click.option("--weeks", type=click.IntRange(min=4), help="replay only so many weeks")
+@click.option("--weeks", type=click.IntRange(min=2), help="replay only so many weeks")
 def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: bool) -> None:
     """Train, deploy, replay two years, watch the loop; then break the feed and watch it refuse."""
     console = Console()

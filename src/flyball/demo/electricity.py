@@ -13,6 +13,8 @@ START_MS = 831_427_200_000
 """1996-05-07 00:00, the first half hour; taken as UTC, so that days are whole."""
 STEP_MS = 30 * 60 * 1000
 ROWS_A_DAY = 48
+WEEK = 7 * ROWS_A_DAY
+"""Rows of a week."""
 DAY_MS = ROWS_A_DAY * STEP_MS
 JOINED_ROW = 17_424
 """The first half hour of 1997-05-05, when Victoria joined the market."""

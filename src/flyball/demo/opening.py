@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flyball.demo.electricity import DAY_MS, TIME
+from flyball.demo.electricity import TIME
+from flyball.demo.recipe import is_held_out, training_plan, written
 from flyball.demo.replay import NAME, PATIENCE_S
 from flyball.demo.stage import LOOK_S, People, wait_for
 from flyball.kernel.errors import FlyballError
 from flyball.wire.v1 import datasets, loops, models, monitors, pipelines
 
-HOLDOUT_EVERY = 5
 SOURCE = "M. Harries, Splice-2 comparative evaluation: Electricity pricing, UNSW, 1999"
 ENDED = frozenset({"succeeded", "failed", "lost", "cancelled"})
 
 
 def open_loop(people: People, history: pa.Table, folder: Path, *, announce: Callable[[str], None]) -> None:
     """Bring the first version into production; the engineer asks, the approver approves."""
-    held_out = (history.column(TIME).to_numpy() // DAY_MS) % HOLDOUT_EVERY == 0
+    held_out = is_held_out(history.column(TIME).to_numpy(), training_plan())
     add_dataset(people, "elec2-history", history, folder)
     training = add_dataset(people, "elec2-training", history.filter(pa.array(~held_out)), folder)
     holdout = add_dataset(people, "elec2-holdout", history.filter(pa.array(held_out)), folder)
@@ -48,11 +47,11 @@ def add_dataset(people: People, name: str, table: pa.Table, folder: Path) -> str
 
 
 def _set_rules(people: People) -> None:
-    policy = models.NewPolicy(document=_file("policy.yaml"))
+    policy = models.NewPolicy(document=written("policy.yaml"))
     people.approver.call("POST", "/api/v1/policies", body=policy, response=models.PolicyInfo)
-    monitor = monitors.MonitorDocument(document=_file("monitor.yaml"))
+    monitor = monitors.MonitorDocument(document=written("monitor.yaml"))
     people.engineer.call("POST", "/api/v1/monitors", body=monitor, response=monitors.MonitorInfo)
-    loop = loops.LoopDocument(document=_file("loop.yaml"))
+    loop = loops.LoopDocument(document=written("loop.yaml"))
     people.engineer.call("POST", "/api/v1/loops", body=loop, response=loops.LoopInfo)
 
 
@@ -91,7 +90,3 @@ def _approve(people: People, approval_id: str) -> None:
         if approval.id == approval_id and approval.state == "pending":
             path = f"/api/v1/approvals/{approval_id}/approve"
             people.approver.call("POST", path, body=loops.Approve(digest=approval.digest), response=loops.ApprovalInfo)
-
-
-def _file(name: str) -> str:
-    return files("flyball.demo").joinpath("files").joinpath(name).read_text(encoding="utf-8")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, START_MS
+from flyball.demo.electricity import FEATURES, LABEL, ROWS_A_DAY, START_MS, STEP_MS, WEEK
 from flyball.demo.model import make_model
-
-WEEK = 7 * ROWS_A_DAY
-SPAN_WEEKS = 9
-RECENT_WEEKS = 1
-HOLDOUT_EVERY = 5
+from flyball.demo.recipe import is_held_out, rows_in, training_plan
+from flyball.retraining.loops import TrainingPlan
 
 
 def hits_without_retraining(market: pa.Table, *, trained_to: int) -> np.ndarray:
     """Return 1 for every row that the first model gets right, shape (n,); it is trained as the demo's first version."""
     features, label = _arrays(market)
-    rows = _without_holdout(np.arange(trained_to))
+    rows = _without_holdout(np.arange(trained_to), training_plan())
     return np.asarray(make_model().fit(features[rows], label[rows]).predict(features) == label, dtype=np.int64)
 
 
@@ -28,11 +25,12 @@ def hits_every_window(market: pa.Table, first: np.ndarray, *, start: int, all_ro
     no newest week); with True on everything labelled, which no gated system can do.
     """
     features, label = _arrays(market)
+    plan = training_plan()
     hits = first.copy()
     for end in range(start + WEEK, len(label), WEEK):
-        rows = np.arange(end - SPAN_WEEKS * WEEK, end)
+        rows = np.arange(end - rows_in(plan.span_ms), end)
         if not all_rows:
-            rows = _without_holdout(rows[: -RECENT_WEEKS * WEEK])
+            rows = _without_holdout(rows[: -rows_in(plan.recent_ms)], plan)
         model = make_model().fit(features[rows], label[rows])
         served = slice(end + ROWS_A_DAY, min(end + WEEK + ROWS_A_DAY, len(label)))
         if served.start < len(label):
@@ -40,9 +38,8 @@ def hits_every_window(market: pa.Table, first: np.ndarray, *, start: int, all_ro
     return hits
 
 
-def _without_holdout(rows: np.ndarray) -> np.ndarray:
-    days = START_MS // DAY_MS + rows // ROWS_A_DAY
-    kept: np.ndarray = rows[days % HOLDOUT_EVERY != 0]
+def _without_holdout(rows: np.ndarray, plan: TrainingPlan) -> np.ndarray:
+    kept: np.ndarray = rows[~is_held_out(START_MS + rows * STEP_MS, plan)]
     return kept
 
 

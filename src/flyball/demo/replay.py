@@ -13,14 +13,13 @@ import numpy as np
 import pyarrow as pa
 import urllib3
 
-from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, TIME
+from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, TIME, WEEK
 from flyball.demo.stage import People, wait_for
 from flyball.kernel.errors import FlyballError, InvalidInput
 from flyball.wire.v1 import endpoints, loops
 
 BATCH = 24
 """Rows of one request: half a day of the market, answered by one version."""
-WEEK = 7 * ROWS_A_DAY
 PATIENCE_S = 60.0
 NAME = "elec2"
 

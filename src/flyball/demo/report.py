@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from flyball.demo.electricity import JOINED_ROW, ROWS_A_DAY, time_of
+from flyball.demo.electricity import JOINED_ROW, WEEK, time_of
 from flyball.demo.story import Lines, Moment, Numbers, Records
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 1040, 340, 48, 28, 14
 COLOURS = {"none": "#b42318", "flyball": "#1f5fbf", "every_window": "#98a2b3"}
 NAMES = {"none": "never retrained", "flyball": "with Flyball", "every_window": "retrained every week, no gate"}
-WEEK = 7 * ROWS_A_DAY
 
 STYLE = """
 body{font:16px/1.55 system-ui,sans-serif;color:#1d2430;background:#fbfcfd;max-width:70rem;margin:0 auto;padding:2rem 1.5rem}

@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from flyball.client import Client
-from flyball.demo.electricity import JOINED_ROW, ROWS_A_DAY, row_of
+from flyball.demo.electricity import JOINED_ROW, WEEK, row_of
 from flyball.demo.replay import NAME
 from flyball.wire.v1 import audit, loops, monitors
-
-WEEK = 7 * ROWS_A_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +103,7 @@ def gather(client: Client) -> Records:
 def timeline(records: Records) -> list[Moment]:
     """Tell alerts and requests in order of event time."""
     moments = [
-        Moment(time_ms=one.window_end_ms, what=f"alert: {one.kind.replace('_', ' ')}", why="; ".join(one.cause[:2]))
+        Moment(time_ms=one.window_end_ms, what=f"alert: {one.kind.replace('_', ' ')}", why="; ".join(_told(one)))
         for one in records.alerts
     ]
     moments += [
@@ -161,6 +159,13 @@ def _deed(one: loops.RequestInfo) -> str:
     cause = one.cause.replace("_", " ") or "request"
     versions = f"version {one.challenger}" if one.challenger else "no training"
     return f"{cause}: {versions} {one.state.replace('_', ' ')}"
+
+
+def _told(one: monitors.AlertInfo) -> list[str]:
+    """Return the two causes that tell most: of a drop in quality the drop itself, which is ranked last, and the likeliest."""
+    if one.kind == "quality_drop":
+        return [one.cause[-1], *one.cause[:-1][:1]]
+    return one.cause[:2]
 
 
 def _weekly(hits: np.ndarray) -> list[float]:

@@ -307,6 +307,14 @@ class Cause:
     score: float
     detail: str
 
+    @property
+    def text(self) -> str:
+        """The cause as a person reads it: the feature, if it is about one, and what is the matter."""
+        if not self.feature:
+            return self.detail
+        said = {"drift": "drifted", "newly_varying": "began to vary"}.get(self.kind)
+        return f"{self.feature} {said} ({self.detail})" if said else f"{self.feature}: {self.detail}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:

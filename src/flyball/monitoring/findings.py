@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flyball.monitoring.entities import AlertKind, Cause, WindowReport
+from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
 
 CONCEPT = "concept"
 DRIFT = "drift"
@@ -78,7 +78,7 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
             feature=drift.feature,
             kind=NEWLY_VARYING if drift.newly_varying else DRIFT,
             score=drift.strength,
-            detail=f"{drift.measure} {drift.effect:.4g}, threshold {drift.threshold:.4g}",
+            detail=_detail(drift),
         )
         for drift in report.drifted
     ]
@@ -87,6 +87,12 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     if kind is AlertKind.COVARIATE_DRIFT:
         return tuple(drifts)
     return (*faults, *drifts, _concept(report))
+
+
+def _detail(drift: FeatureDrift) -> str:
+    if drift.newly_varying:
+        return f"it stood still before; {drift.effect:.0%} of the rows differ, {drift.threshold:.0%} are allowed"
+    return f"{drift.measure.replace('_', ' ')} {drift.effect:.4g}, threshold {drift.threshold:.4g}"
 
 
 def _concept(report: WindowReport) -> Cause:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from flyball.monitoring.conformance import a_report
 from flyball.monitoring.entities import (
     AlertKind,
+    Cause,
     DataFault,
     FaultKind,
     FeatureDrift,
@@ -110,3 +113,22 @@ def test_a_drop_without_drift_is_a_change_of_concept() -> None:
 def test_a_concept_that_could_not_be_told_from_drift_says_so() -> None:
     report = replace(_report(dropped=True), unknown={"drift": "no profile"})
     assert causes(report, AlertKind.QUALITY_DROP)[0].detail.endswith("could not be compared: no profile")
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [
+        (
+            Cause(feature="x", kind="drift", score=1, detail="psi 0.3, threshold 0.25"),
+            "x drifted (psi 0.3, threshold 0.25)",
+        ),
+        (
+            Cause(feature="x", kind="newly_varying", score=1, detail="it stood still"),
+            "x began to vary (it stood still)",
+        ),
+        (Cause(feature="x", kind="missing", score=1, detail="half of it is missing"), "x: half of it is missing"),
+        (Cause(feature="", kind="concept", score=1, detail="accuracy 0.7, baseline 0.9"), "accuracy 0.7, baseline 0.9"),
+    ],
+)
+def test_a_cause_reads_as_a_sentence_also_without_a_feature(cause: Cause, text: str) -> None:
+    assert cause.text == text

@@ -77,7 +77,7 @@ def _alert(found: Alert) -> shapes.AlertInfo:
         state=found.state,
         window_start_ms=found.start_ms,
         window_end_ms=found.end_ms,
-        cause=[f"{one.feature}: {one.detail}" for one in found.causes],
+        cause=[one.text for one in found.causes],
         created_ms=found.created_ms,
     )
 
