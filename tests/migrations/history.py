@@ -4,13 +4,14 @@
 of rows, `null` for a table that it dropped. A table that a revision does not name is as the revision before left it. The files
 state the same facts at every revision, so what is put in at an earlier one and upgraded must equal what the later files say.
 
-A revision that fills a new table from rows of older ones names it under `$filled`; any other new table must be empty afterwards.
+A revision that fills a new table from rows of an older one names both under `$filled` (new → old); any other new
+table must be empty afterwards.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +46,8 @@ def expected_after(revision: str, *, newest: str) -> Rows:
     begun_with = set(rows_at(revision))
     for name in revisions_with_rows():
         if revision < name <= newest:
-            begun_with |= set(cast("Iterable[str]", _read(name).get(FILLED, ())))
+            filled = cast("Mapping[str, str]", _read(name).get(FILLED, {}))
+            begun_with |= {table for table, source in filled.items() if source in begun_with}
     return {table: rows if table in begun_with else [] for table, rows in rows_at(newest).items()}
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
@@ -38,6 +38,7 @@ metadata = MetaData(
 # Another process (the worker, a model server) may hold the write lock for a whole group; a minute is far beyond that.
 BUSY_TIMEOUT_MS = 60_000
 READERS = 8
+_PART = "part"
 
 
 class Database:
@@ -84,10 +85,7 @@ class Database:
         self._local.connection, self._local.failed = connection, None
         try:
             yield connection
-            if self._local.failed is not None:
-                raise FlyballError(
-                    f"a part of this change failed, so nothing of it was kept: {self._local.failed}"
-                ) from self._local.failed
+            self._require_whole()
         finally:
             self._local.connection = self._local.failed = None
 
@@ -100,6 +98,34 @@ class Database:
             return
         with translate_faults(), self._engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def savepoint(self) -> Iterator[Connection]:
+        """Open a part of the transaction that this thread is in: an error undoes this part, and the rest goes on.
+
+        Raises:
+            StoreFull, Unavailable: as `transaction`; the whole transaction is lost then, and says so at its end.
+        """
+        connection: Connection = self._local.connection
+        before = self._local.failed
+        connection.exec_driver_sql(f"SAVEPOINT {_PART}")
+        try:
+            with translate_faults():
+                yield connection
+            self._require_whole(before)
+        except BaseException:
+            with translate_faults():
+                connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_PART}")
+                connection.exec_driver_sql(f"RELEASE SAVEPOINT {_PART}")
+            self._local.failed = before
+            raise
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {_PART}")
+
+    def _require_whole(self, before: BaseException | None = None) -> None:
+        """Raise where a part of this change failed, and its error was caught on the way."""
+        failed: BaseException | None = self._local.failed
+        if failed is not before:
+            raise FlyballError(f"a part of this change failed, so nothing of it was kept: {failed}") from failed
 
     def close(self) -> None:
         """Close every connection."""
@@ -148,6 +174,17 @@ def database_file(url: str) -> Path | None:
             "an in-memory SQLite database is not shared between processes; name a file", field="database_url"
         )
     return Path(parsed.database).absolute()
+
+
+def run_text(connection: Connection, statement: str, values: Sequence[object] = ()) -> Any:  # noqa: ANN401 -- the driver's cursor
+    """Run a statement in the driver's own words, with `?` for each value, and return its cursor.
+
+    For paths where building a statement costs more than running it. Errors are the driver's; `transaction` and `read`
+    translate them.
+    """
+    if connection.dialect.name == "sqlite":
+        return cast("sqlite3.Connection", connection.connection.driver_connection).execute(statement, values)
+    return connection.exec_driver_sql(statement.replace("?", "%s"), tuple(values))
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from flyball.kernel.ids import new_id
@@ -26,7 +29,7 @@ from flyball.tracking.entities import (
     View,
 )
 from flyball.tracking.ports import TrackingStores
-from flyball.tracking.search import MODELS, RUNS, parse_filter, parse_order
+from flyball.tracking.search import MODELS, RUNS, Place, parse_filter, parse_order
 
 
 def experiment(name: str, *, created_ms: int = 1) -> Experiment:
@@ -59,6 +62,29 @@ def run(experiment_id: ExperimentId, *, start_ms: int = 1) -> RunInfo:
 def point(key: str, value: float, *, step: int = 0, timestamp_ms: int = 0) -> Metric:
     """Make a point for a test."""
     return Metric(key=key, value=value, step=step, timestamp_ms=timestamp_ms)
+
+
+def put(stores: TrackingStores, info: RunInfo, points: Sequence[Metric]) -> None:
+    """Add points to a run."""
+    stores.metrics.add([(info, points)])
+
+
+def all_pages(stores: TrackingStores, home: ExperimentId, text: str, order: str, *, limit: int) -> list[str]:
+    """Walk over the pages of a search to its end."""
+    found: list[str] = []
+    place: Place | None = {}
+    while place is not None:
+        page = stores.runs.search(
+            [home],
+            parse_filter(text, RUNS),
+            view=View.ALL,
+            order=parse_order([order] if order else [], RUNS),
+            place=place,
+            limit=limit,
+        )
+        found += page.ids
+        place = page.next_place
+    return found
 
 
 def model(experiment_id: ExperimentId, name: str, *, created_ms: int = 1) -> LoggedModel:
@@ -126,9 +152,9 @@ class TrackingStoresConformance:
         stores.runs.insert(gone)
         stores.runs.update(dataclasses.replace(gone, lifecycle=Lifecycle.DELETED))
         assert stores.runs.delete_with_experiment(home) == 1
-        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), offset=0, limit=9) == []
+        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), place={}, limit=9).ids == []
         assert stores.runs.restore_with_experiment(home) == 1
-        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), offset=0, limit=9) == [stays.run_id]
+        assert stores.runs.search([home], (), view=View.ACTIVE_ONLY, order=(), place={}, limit=9).ids == [stays.run_id]
 
     def test_runs_are_loaded_in_the_order_asked_for(self, stores: TrackingStores, home: ExperimentId) -> None:
         infos = [run(home, start_ms=at) for at in range(3)]
@@ -141,34 +167,34 @@ class TrackingStoresConformance:
         self, stores: TrackingStores, going: RunInfo
     ) -> None:
         late = point("m", 1.0, step=2, timestamp_ms=5)
-        stores.metrics.add(going.run_id, [late, point("m", 9.0, step=1, timestamp_ms=99)])
-        stores.metrics.add(going.run_id, [point("m", 0.5, step=2, timestamp_ms=5), point("m", -7.0, step=0)])
+        put(stores, going, [late, point("m", 9.0, step=1, timestamp_ms=99)])
+        put(stores, going, [point("m", 0.5, step=2, timestamp_ms=5), point("m", -7.0, step=0)])
         kept = stores.runs.load([going.run_id])[0].metrics["m"]
         assert (kept.latest, kept.minimum, kept.maximum) == (late, -7.0, 9.0)
 
     def test_not_a_number_and_infinities_are_kept_and_read_back(self, stores: TrackingStores, going: RunInfo) -> None:
         values = [math.nan, math.inf, -math.inf]
-        stores.metrics.add(going.run_id, [point("m", value, timestamp_ms=at) for at, value in enumerate(values)])
+        put(stores, going, [point("m", value, timestamp_ms=at) for at, value in enumerate(values)])
         history = stores.metrics.history(going.run_id, "m", offset=0, limit=None)
         assert [str(found.value) for found in history] == ["nan", "inf", "-inf"]
         kept = stores.runs.load([going.run_id])[0].metrics["m"]
         assert (kept.minimum, kept.maximum) == (-math.inf, math.inf)
 
     def test_a_metric_that_was_never_a_number_has_no_extremes(self, stores: TrackingStores, going: RunInfo) -> None:
-        stores.metrics.add(going.run_id, [point("m", math.nan)])
+        put(stores, going, [point("m", math.nan)])
         kept = stores.runs.load([going.run_id])[0].metrics["m"]
         assert (kept.minimum, kept.maximum) == (None, None)
         assert math.isnan(kept.latest.value)
 
     def test_an_exact_repeat_of_a_point_is_dropped(self, stores: TrackingStores, going: RunInfo) -> None:
         same = [point("m", 1.0), point("m", 1.0), point("m", math.nan), point("m", math.nan)]
-        stores.metrics.add(going.run_id, same)
-        stores.metrics.add(going.run_id, same)
+        put(stores, going, same)
+        put(stores, going, same)
         assert len(stores.metrics.history(going.run_id, "m", offset=0, limit=None)) == 2
 
     def test_a_history_comes_in_order_of_time_and_in_pages(self, stores: TrackingStores, going: RunInfo) -> None:
         points = [point("m", float(at), step=-at, timestamp_ms=at) for at in range(5)]
-        stores.metrics.add(going.run_id, points[::-1])
+        put(stores, going, points[::-1])
         assert stores.metrics.history(going.run_id, "m", offset=1, limit=2) == points[1:3]
         assert stores.metrics.history(going.run_id, "other", offset=0, limit=None) == []
 
@@ -180,14 +206,61 @@ class TrackingStoresConformance:
             stores.runs.insert(info)
             ids[info.run_id] = name
             if value is not None:
-                stores.metrics.add(info.run_id, [point("m", value)])
+                put(stores, info, [point("m", value)])
         for text, expected in (
             ("metrics.m DESC", ["two", "one", "nan", "none"]),
             ("metrics.m", ["one", "two", "nan", "none"]),
         ):
             order = parse_order([text], RUNS)
-            found = stores.runs.search([home], (), view=View.ALL, order=order, offset=0, limit=9)
+            found = stores.runs.search([home], (), view=View.ALL, order=order, place={}, limit=9).ids
             assert [ids[run_id] for run_id in found] == expected
+
+    @pytest.mark.parametrize("order", ["", "start_time ASC", "metrics.m DESC", "metrics.m", "params.p DESC"])
+    @pytest.mark.parametrize("text", ["", "params.p != '1' AND tags.t = 'yes'", "metrics.m > 0.5", "params.p = '2'"])
+    def test_pages_one_after_the_other_are_what_one_page_would_be(
+        self, stores: TrackingStores, home: ExperimentId, order: str, text: str
+    ) -> None:
+        values = itertools.cycle([None, 1.0, math.nan, 0.5, 1.0, math.inf, -math.inf])
+        for at in range(20):
+            info = dataclasses.replace(
+                run(home, start_ms=at // 3), lifecycle=Lifecycle.DELETED if at % 5 == 0 else Lifecycle.ACTIVE
+            )
+            stores.runs.insert(info)
+            stores.data.add_params(info, {"p": str(at % 3)})
+            stores.data.put_tags(info, {"t": "yes" if at % 2 else "no"})
+            value = next(values)
+            if value is not None:
+                put(stores, info, [point("m", value)])
+        whole = all_pages(stores, home, text, order, limit=50)
+        assert all_pages(stores, home, text, order, limit=3) == whole
+        assert len(set(whole)) == len(whole) > 3
+
+    def test_points_of_several_runs_are_added_at_once(self, stores: TrackingStores, home: ExperimentId) -> None:
+        infos = [run(home), run(home)]
+        for info in infos:
+            stores.runs.insert(info)
+        stores.metrics.add([(info, [point("m", float(at)), point("n", -float(at))]) for at, info in enumerate(infos)])
+        found = stores.runs.load([info.run_id for info in infos])
+        assert [{key: kept.latest.value for key, kept in item.metrics.items()} for item in found] == [
+            {"m": 0.0, "n": 0.0},
+            {"m": 1.0, "n": -1.0},
+        ]
+
+    @pytest.mark.parametrize("count", [5, 300, 2_000])
+    def test_a_curve_keeps_the_ends_and_the_extremes(self, stores: TrackingStores, going: RunInfo, count: int) -> None:
+        points = [point("m", math.sin(at), step=at, timestamp_ms=at) for at in range(count)]
+        points[count // 2] = point("m", 1e9, step=count // 2, timestamp_ms=count // 2)
+        points.insert(3, point("m", math.nan, step=3, timestamp_ms=3))
+        for at in range(0, len(points), 70):
+            put(stores, going, points[at : at + 70])
+        drawn = stores.metrics.draw(going.run_id, "m", points=10)
+        assert drawn is not None
+        assert len(drawn.points) <= 10
+        assert max(shown.value for shown in drawn.points) == 1e9
+        assert min(shown.value for shown in drawn.points) == min(sent.value for sent in points if sent.value < 2)
+        assert [shown.step for shown in drawn.points] == sorted(shown.step for shown in drawn.points)
+        assert drawn.count == count + 1
+        assert stores.metrics.draw(going.run_id, "other", points=10) is None
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -209,10 +282,10 @@ class TrackingStoresConformance:
         for value in ("ab", "a*b", "a[b", "a\\b", "AB"):
             info = run(home)
             stores.runs.insert(info)
-            stores.data.add_params(info.run_id, {"p": value})
+            stores.data.add_params(info, {"p": value})
         found = stores.runs.search(
-            [home], parse_filter(text, RUNS), view=View.ALL, order=parse_order(["params.p"], RUNS), offset=0, limit=9
-        )
+            [home], parse_filter(text, RUNS), view=View.ALL, order=parse_order(["params.p"], RUNS), place={}, limit=9
+        ).ids
         assert [loaded.params["p"] for loaded in stores.runs.load(found)] == expected
 
     def test_one_dataset_of_an_experiment_is_kept_once_and_linked_to_each_run(
@@ -226,7 +299,7 @@ class TrackingStoresConformance:
             stores.data.add_datasets(info.run_id, home, [item, item])
         assert [found.datasets for found in stores.runs.load([info.run_id for info in infos])] == [(item,), (item,)]
         clauses = parse_filter("datasets.context = 'training' AND dataset.digest IN ('1', '2')", RUNS)
-        assert len(stores.runs.search([home], clauses, view=View.ALL, order=(), offset=0, limit=9)) == 2
+        assert len(stores.runs.search([home], clauses, view=View.ALL, order=(), place={}, limit=9).ids) == 2
 
     def test_models_read_and_made_by_a_run_are_kept_once(self, stores: TrackingStores, going: RunInfo) -> None:
         made, read = model(going.experiment_id, "made"), model(going.experiment_id, "read")
@@ -249,7 +322,7 @@ class TrackingStoresConformance:
         good, bad = model(going.experiment_id, "good"), model(going.experiment_id, "bad")
         for item, value in ((good, 0.9), (bad, 0.1)):
             stores.models.insert(item)
-            measured = dataclasses.replace(
+            measured = msgspec.structs.replace(
                 point("acc", value), model_id=item.model_id, run_id=going.run_id, dataset_name="test"
             )
             stores.models.add_metrics([measured, measured])

@@ -88,12 +88,13 @@ def clip_text(text: str, *, field: str, limit: int) -> str:
     return check_text(text[:limit], field=field, limit=limit)
 
 
-def check_metric(metric: Metric, *, field: str) -> Metric:
-    """Accept a point of a metric.
+def check_metric(metric: Metric, *, at: int | None) -> None:
+    """Accept a point of a metric: the one at this place of a batch, or one that came alone.
 
     Raises:
         InvalidInput: its key is not allowed, its time is negative, or a text has a NUL character.
     """
+    field = "" if at is None else f"metrics[{at}]."
     check_key(metric.key, field=f"{field}name", noun="Metric name")
     if metric.timestamp_ms < 0:
         raise InvalidInput(
@@ -101,10 +102,10 @@ def check_metric(metric: Metric, *, field: str) -> Metric:
             f"(value={metric.value}). Timestamp must be a nonnegative long (64-bit integer)",
             field=f"{field}timestamp",
         )
-    for name in ("model_id", "dataset_name", "dataset_digest"):
-        if text := getattr(metric, name):
-            check_text(text, field=f"{field}{name}", limit=MAX_DATASET_NAME_LENGTH)
-    return metric
+    if metric.model_id or metric.dataset_name or metric.dataset_digest:
+        for name in ("model_id", "dataset_name", "dataset_digest"):
+            if text := getattr(metric, name):
+                check_text(text, field=f"{field}{name}", limit=MAX_DATASET_NAME_LENGTH)
 
 
 def check_batch(

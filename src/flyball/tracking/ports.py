@@ -6,10 +6,11 @@ is returned is immutable and a copy. None of them checks names, limits or lifecy
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from flyball.tracking.curve import Curve
 from flyball.tracking.entities import (
     DatasetInput,
     DatasetSummary,
@@ -24,7 +25,15 @@ from flyball.tracking.entities import (
     RunInfo,
     View,
 )
-from flyball.tracking.search import Clause, Ordering
+from flyball.tracking.search import Clause, Ordering, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRuns:
+    """A page of ids, and where the next one begins (None on the last)."""
+
+    ids: list[RunId]
+    next_place: Place | None
 
 
 class ExperimentStore(Protocol):
@@ -83,6 +92,10 @@ class RunStore(Protocol):
         """Return a run, and keep others from changing it until the transaction ends."""
         ...
 
+    def lock_all(self, run_ids: Collection[str]) -> dict[str, RunInfo]:
+        """Return those runs that are there, by id, locked as by `lock`; two callers with the same runs never block each other."""
+        ...
+
     def update(self, info: RunInfo) -> None:
         """Replace all but the ids and the artifact URI."""
         ...
@@ -106,10 +119,16 @@ class RunStore(Protocol):
         *,
         view: View,
         order: Sequence[Ordering],
-        offset: int,
+        place: Place,
         limit: int,
-    ) -> list[RunId]:
-        """Return the ids of the matching runs: missing values last, NaN just before; ties by start time descending, then id."""
+    ) -> FoundRuns:
+        """Return the ids of a page: missing values last, NaN just before; ties by start time descending, then id.
+
+        `place` is where the page before ended (empty for the first one, or an offset).
+
+        Raises:
+            InvalidInput: the place is none of this search.
+        """
         ...
 
 
@@ -120,11 +139,11 @@ class RunDataStore(Protocol):
         """Return the values of those params that the run has."""
         ...
 
-    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
+    def add_params(self, run: RunInfo, params: Mapping[str, str]) -> None:
         """Keep params that the run does not have yet."""
         ...
 
-    def put_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+    def put_tags(self, run: RunInfo, tags: Mapping[str, str]) -> None:
         """Set tags, over older values."""
         ...
 
@@ -160,11 +179,15 @@ class DatasetStore(Protocol):
 class MetricStore(Protocol):
     """Keep the points of metrics."""
 
-    def add(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Keep points; an exact repeat is no change. Latest, least and greatest follow at once.
+    def add(self, logged: Iterable[tuple[RunInfo, Sequence[Metric]]]) -> None:
+        """Keep points of runs; an exact repeat is no change. Latest, least, greatest and the curve follow at once.
 
-        The caller holds the run's lock.
+        The caller holds the locks of the runs.
         """
+        ...
+
+    def draw(self, run_id: str, key: str, *, points: int) -> Curve | None:
+        """Return the curve of a metric in at most so many points, None for a metric that was never logged."""
         ...
 
     def history(self, run_id: str, key: str, *, offset: int, limit: int | None) -> list[Metric]:

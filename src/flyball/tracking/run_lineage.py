@@ -116,7 +116,7 @@ class RunLineage:
             info = lock_active_run(self._store, run_id)
             history = [*_read_history(self._data.find_tag(run_id, MODEL_HISTORY_TAG)), _in_short(description)]
             text = check_text(json.dumps(history), field="model_json", limit=MAX_MODEL_HISTORY_LENGTH)
-            self._data.put_tags(info.run_id, {MODEL_HISTORY_TAG: text})
+            self._data.put_tags(info, {MODEL_HISTORY_TAG: text})
             self._events.record(
                 TrackingEvent.RUN_OUTPUTS_LOGGED,
                 actor=actor,

@@ -5,48 +5,32 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from msgspec import structs
+
 from flyball.kernel.db import Database
-from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.kernel.errors import FlyballError, NotFound
 from flyball.kernel.events import EventLog
-from flyball.tracking.access import is_model_id, is_run_id, lock_active_run, model_not_found, run_not_found
-from flyball.tracking.entities import PIPELINE_RUN_TAG, RUN_NAME_TAG, Metric, Page, RunInfo
+from flyball.tracking.access import (
+    is_model_id,
+    is_run_id,
+    lock_active_run,
+    model_not_found,
+    require_active_run,
+    run_not_found,
+)
+from flyball.tracking.curve import Curve, check_points
+from flyball.tracking.entities import PIPELINE_RUN_TAG, RUN_NAME_TAG, Lifecycle, Metric, Page, RunInfo
 from flyball.tracking.events import TrackingEvent, made_by_pipeline, run_ref
 from flyball.tracking.limits import (
-    MAX_PARAM_LENGTH,
     MAX_RUN_NAME_LENGTH,
-    check_batch,
     check_key,
-    check_metric,
     check_text,
-    clip_tags,
-    clip_text,
 )
+from flyball.tracking.log_entries import LogEntry, ParamChanged
 from flyball.tracking.ports import MetricStore, ModelStore, RunDataStore, RunStore
 from flyball.tracking.search import check_max_results, page_of, parse_page_token
 
 MAX_HISTORY = 25_000
-
-
-class ParamChanged(InvalidInput):
-    """Params of a run never change; `changes` holds key, kept value and new value."""
-
-    def __init__(self, run_id: str, changes: Sequence[tuple[str, str, str]]) -> None:
-        shown = [{"key": key, "old_value": old, "new_value": new} for key, old, new in changes]
-        super().__init__(
-            f"Changing param values is not allowed. Params were already logged='{shown}' for run ID='{run_id}'.",
-            field="params",
-        )
-        self.run_id = run_id
-        self.changes = changes
-
-    def single(self) -> InvalidInput:
-        """Say the same where only one param was sent."""
-        key, old, new = self.changes[0]
-        return InvalidInput(
-            f"Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' for "
-            f"run ID='{self.run_id}'. Attempted logging new value '{new}'.",
-            field="value",
-        )
 
 
 class RunLog:
@@ -84,21 +68,50 @@ class RunLog:
             NotFound: no such run, or no such logged model for a metric that names one.
             InvalidInput: the run is deleted, a limit is broken, or a param has another value already.
         """
-        check_batch(metrics=metrics, params=params, tags=tags)
-        kept_params = {
-            check_key(key, field=f"params[{at}].key", noun="Param key"): clip_text(
-                value, field=f"params[{at}].value", limit=MAX_PARAM_LENGTH
-            )
-            for at, (key, value) in enumerate(params)
-        }
-        points = [check_metric(metric, field=f"metrics[{at}].") for at, metric in enumerate(metrics)]
-        kept_tags = clip_tags(tags)
+        self._raise_from([LogEntry.of_batch(run_id, actor=actor, metrics=metrics, params=params, tags=tags)])
+
+    def log_entries(self, entries: Sequence[LogEntry]) -> list[FlyballError | None]:
+        """Log what several callers sent, each all or nothing, in one transaction; return each one's error.
+
+        Raises:
+            StoreFull, Unavailable: nothing of any of them was kept.
+        """
+        errors: list[FlyballError | None] = [None] * len(entries)
         with self._database.transaction():
-            info = lock_active_run(self._store, run_id)
-            self._add_params(info, kept_params)
-            self._add_metrics(info, points)
-            self._put_tags(info, kept_tags, actor=actor)
-            self._amend(info, actor=actor, metrics=[point.key for point in points], params=kept_params, tags=kept_tags)
+            infos = self._store.lock_all({entry.run_id for entry in entries if is_run_id(entry.run_id)})
+            plain: list[tuple[RunInfo, Sequence[Metric]]] = []
+            for at, entry in enumerate(entries):
+                info = infos.get(entry.run_id)
+                if info is not None and entry.is_points_only and _takes_points(info):
+                    plain.append((info, entry.metrics))
+                else:
+                    errors[at] = self._try(info, entry)
+            if plain:
+                self._metrics.add(plain)
+        return errors
+
+    def _raise_from(self, entries: Sequence[LogEntry]) -> None:
+        for error in self.log_entries(entries):
+            if error is not None:
+                raise error
+
+    def _try(self, info: RunInfo | None, entry: LogEntry) -> FlyballError | None:
+        try:
+            with self._database.savepoint():
+                self._apply(require_active_run(info, entry.run_id), entry)
+        except ParamChanged as error:
+            return error.single() if entry.came_alone else error
+        except FlyballError as error:
+            return error
+        return None
+
+    def _apply(self, info: RunInfo, entry: LogEntry) -> None:
+        self._add_params(info, entry.params)
+        self._add_metrics(info, entry.metrics)
+        self._put_tags(info, entry.tags, actor=entry.actor)
+        self._amend(
+            info, actor=entry.actor, metrics=[p.key for p in entry.metrics], params=entry.params, tags=entry.tags
+        )
 
     def log_metric(self, run_id: str, metric: Metric, *, actor: str) -> None:
         """Log one point; like a batch of one, with errors that name no batch.
@@ -107,7 +120,7 @@ class RunLog:
             NotFound: no such run, or no such logged model.
             InvalidInput: the run is deleted, or the point is not allowed.
         """
-        self.log_batch(run_id, metrics=[check_metric(metric, field="")], actor=actor)
+        self._raise_from([LogEntry.of_point(run_id, metric, actor=actor)])
 
     def log_param(self, run_id: str, key: str, value: str, *, actor: str) -> None:
         """Log one param; like a batch of one, with errors that name no batch.
@@ -116,11 +129,7 @@ class RunLog:
             NotFound: no such run.
             InvalidInput: the run is deleted, the key is not allowed, or the param has another value already.
         """
-        check_key(key, field="key", noun="Param key")
-        try:
-            self.log_batch(run_id, params=[(key, value)], actor=actor)
-        except ParamChanged as error:
-            raise error.single() from error
+        self._raise_from([LogEntry.of_param(run_id, key, value, actor=actor)])
 
     def set_tag(self, run_id: str, key: str, value: str, *, actor: str) -> None:
         """Set a tag of an active run; the tag `mlflow.runName` renames it.
@@ -157,10 +166,27 @@ class RunLog:
         check_text(key, field="metric_key", limit=MAX_RUN_NAME_LENGTH)
         limit = None if max_results is None else min(check_max_results(max_results, limit=2**62), MAX_HISTORY)
         offset = parse_page_token(page_token)
-        if not is_run_id(run_id) or self._store.find(run_id) is None:
-            raise run_not_found(run_id)
+        self._require_run(run_id)
         points = self._metrics.history(run_id, key, offset=offset, limit=None if limit is None else limit + 1)
         return page_of(points, offset=offset, limit=len(points) if limit is None else limit)
+
+    def draw(self, run_id: str, key: str, *, points: int) -> Curve:
+        """Return the curve of a metric in at most so many points; its extremes are among them.
+
+        Raises:
+            NotFound: no such run, or it has no such metric.
+            InvalidInput: fewer than 4 points, or more than 20,000.
+        """
+        check_points(points)
+        self._require_run(run_id)
+        curve = self._metrics.draw(run_id, key, points=points)
+        if curve is None:
+            raise NotFound(f"run {run_id} has no metric '{key}'", field="key")
+        return curve
+
+    def _require_run(self, run_id: str) -> None:
+        if not is_run_id(run_id) or self._store.find(run_id) is None:
+            raise run_not_found(run_id)
 
     def _add_params(self, info: RunInfo, params: Mapping[str, str]) -> None:
         if not params:
@@ -169,13 +195,13 @@ class RunLog:
         changes = [(key, kept[key], value) for key, value in params.items() if kept.get(key, value) != value]
         if changes:
             raise ParamChanged(info.run_id, changes)
-        self._data.add_params(info.run_id, {key: value for key, value in params.items() if key not in kept})
+        self._data.add_params(info, {key: value for key, value in params.items() if key not in kept})
 
     def _add_metrics(self, info: RunInfo, points: Sequence[Metric]) -> None:
         if not points:
             return
-        self._metrics.add(info.run_id, points)
-        of_models = [dataclasses.replace(point, run_id=info.run_id) for point in points if point.model_id]
+        self._metrics.add([(info, points)])
+        of_models = [structs.replace(point, run_id=info.run_id) for point in points if point.model_id]
         for model_id in {point.model_id for point in of_models if point.model_id}:
             if not is_model_id(model_id) or self._models.find(model_id) is None:
                 raise model_not_found(model_id)
@@ -195,7 +221,7 @@ class RunLog:
                 payload={"pipeline_run": pipeline_run},
                 edges=[made_by_pipeline(info.run_id, pipeline_run)],
             )
-        self._data.put_tags(info.run_id, tags)
+        self._data.put_tags(info, tags)
         name = tags.get(RUN_NAME_TAG)
         if name and name != info.name:
             self._store.update(dataclasses.replace(info, name=name))
@@ -216,3 +242,8 @@ class RunLog:
             return
         payload = {"metrics": sorted(set(metrics)), "params": sorted(params or ()), "tags": sorted(tags or ())}
         self._events.record(TrackingEvent.RUN_AMENDED, actor=actor, subject=run_ref(info.run_id), payload=payload)
+
+
+def _takes_points(info: RunInfo) -> bool:
+    """Tell whether points may be written without a word in the event log: what an ended run gets is an amendment."""
+    return info.lifecycle is Lifecycle.ACTIVE and not info.status.ended

@@ -37,7 +37,7 @@ from flyball.tracking.events import TrackingEvent, logged_digest, made_by_pipeli
 from flyball.tracking.limits import MAX_RUN_NAME_LENGTH, MAX_USER_TEXT_LENGTH, check_text, first_tags
 from flyball.tracking.names import random_name
 from flyball.tracking.ports import ExperimentStore, RunDataStore, RunStore
-from flyball.tracking.search import RUNS, check_max_results, page_of, parse_filter, parse_order, parse_page_token
+from flyball.tracking.search import RUNS, check_max_results, parse_filter, parse_order, parse_place, place_token
 
 MAX_RESULTS = 50_000
 DEFAULT_RESULTS = 1_000
@@ -97,7 +97,7 @@ class Runs:
                 start_ms=start_ms,
             )
             self._store.insert(info)
-            self._data.put_tags(info.run_id, kept_tags)
+            self._data.put_tags(info, kept_tags)
             payload = {"experiment_id": experiment_id, "name": run_name, "start_ms": str(info.start_ms)}
             self._record(TrackingEvent.RUN_CREATED, info, actor=actor, payload=payload, edges=_edges(info, kept_tags))
         return Run(info=info, tags=kept_tags)
@@ -112,6 +112,10 @@ class Runs:
         if not found:
             raise run_not_found(run_id)
         return found[0]
+
+    def get_all(self, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Return those runs that are there, by id, with all that they logged."""
+        return {run.info.run_id: run for run in self._store.load([item for item in run_ids if is_run_id(item)])}
 
     def get_info(self, run_id: str) -> RunInfo:
         """Return a run without what it logged.
@@ -150,7 +154,7 @@ class Runs:
             )
             self._store.update(after)
             if after.name != before.name:
-                self._data.put_tags(run_id, {RUN_NAME_TAG: after.name})
+                self._data.put_tags(after, {RUN_NAME_TAG: after.name})
                 payload = {"name": after.name, "previous_name": before.name}
                 self._record(TrackingEvent.RUN_RENAMED, after, actor=actor, payload=payload)
             if status is not None:
@@ -189,17 +193,16 @@ class Runs:
             InvalidInput: a filter, order, size or token that cannot be read.
         """
         limit = check_max_results(max_results, limit=MAX_RESULTS)
-        offset = parse_page_token(page_token)
-        ids = self._store.search(
+        found = self._store.search(
             [read_experiment_id(text) for text in experiment_ids],
             parse_filter(filter_text, RUNS),
             view=view,
             order=parse_order(order_by, RUNS),
-            offset=offset,
-            limit=limit + 1,
+            place=parse_place(page_token),
+            limit=limit,
         )
-        page = page_of(ids, offset=offset, limit=limit)
-        return Page(items=tuple(self._store.load(page.items)), next_token=page.next_token)
+        token = None if found.next_place is None else place_token(found.next_place)
+        return Page(items=tuple(self._store.load(found.ids)), next_token=token)
 
     def _new_info(
         self, experiment: Experiment, *, run_id: RunId, name: str, user_id: str, start_ms: int | None

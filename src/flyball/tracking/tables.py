@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
 )
 
 from flyball.kernel.db import metadata
@@ -22,6 +23,8 @@ RUN_ID = String(32)
 MODEL_ID = String(34)
 # SQLite numbers rows by itself only in a column that is exactly INTEGER.
 ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+# A key of a PostgreSQL index holds 2,700 bytes at most, a value 8,000 characters: its beginning is indexed.
+INDEXED_LENGTH = 128
 
 experiments = Table(
     "experiments",
@@ -57,24 +60,28 @@ runs = Table(
     Column("lifecycle", Text, nullable=False),
     # True where a run went into the bin with its experiment, so that only those come back with it.
     Column("deleted_with_experiment", Boolean, nullable=False, default=False),
-    Index("ix_runs_experiment_start", "experiment_id", "lifecycle", "start_ms"),
 )
+# In the order of a list of runs, so that its first page and its last cost the same.
+Index("ix_runs_experiment_start", runs.c.experiment_id, runs.c.lifecycle, runs.c.start_ms.desc(), runs.c.run_id)
 
-run_params = Table(
-    "run_params",
-    metadata,
-    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-)
 
-run_tags = Table(
-    "run_tags",
-    metadata,
-    Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-)
+def _texts_of_runs(name: str) -> Table:
+    """Make a table of texts by key. A search by value begins at its index, which has the run's experiment for that."""
+    table = Table(
+        name,
+        metadata,
+        Column("run_id", RUN_ID, ForeignKey("runs.run_id"), primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("value", Text, nullable=False),
+        Column("experiment_id", ROW_NUMBER, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    Index(f"ix_{name}_value", table.c.experiment_id, table.c.key, func.substr(table.c.value, 1, INDEXED_LENGTH))
+    return table
+
+
+run_params = _texts_of_runs("run_params")
+run_tags = _texts_of_runs("run_tags")
 
 # One row for each metric of a run: its number, its latest point, its extremes. NaN is 0 with is_nan, because SQLite
 # stores NaN as NULL.
@@ -83,6 +90,7 @@ metric_series = Table(
     metadata,
     Column("series_id", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("run_id", RUN_ID, ForeignKey("runs.run_id"), nullable=False),
+    Column("experiment_id", ROW_NUMBER, nullable=False),
     Column("key", Text, nullable=False),
     Column("value", Double, nullable=False),
     Column("is_nan", Boolean, nullable=False),
@@ -90,7 +98,9 @@ metric_series = Table(
     Column("timestamp_ms", BigInteger, nullable=False),
     Column("minimum", Double),
     Column("maximum", Double),
+    Column("point_count", BigInteger, nullable=False),
     Index("uq_metric_series_run_key", "run_id", "key", unique=True),
+    Index("ix_metric_series_value", "experiment_id", "key", "is_nan", "value", "run_id"),
 )
 
 # Every point. The key is the number of the series and not run and name again, which keeps a million points small; the
@@ -104,6 +114,22 @@ metric_points = Table(
     Column("value", Double, nullable=False),
     Column("is_nan", Boolean, nullable=False),
     PrimaryKeyConstraint("series_id", "timestamp_ms", "step", "value", "is_nan"),
+    sqlite_with_rowid=False,
+)
+
+# The extremes of every so many points in the order in which they came, with their places: what a curve is drawn from when
+# the points are too many to look at.
+metric_blocks = Table(
+    "metric_blocks",
+    metadata,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("low", Double, nullable=False),
+    Column("low_step", BigInteger, nullable=False),
+    Column("low_ms", BigInteger, nullable=False),
+    Column("high", Double, nullable=False),
+    Column("high_step", BigInteger, nullable=False),
+    Column("high_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -13,7 +13,7 @@ from flyball.kernel.errors import AlreadyExists, FlyballError, InvalidInput
 from flyball.kernel.events import EventLog
 from flyball.kernel.events.sql import SqlEventStore
 from flyball.tracking.entities import Metric
-from flyball.tracking.run_log import ParamChanged
+from flyball.tracking.log_entries import ParamChanged
 from flyball.tracking.service import Tracking, open_tracking
 
 OWNER = "user:owner"

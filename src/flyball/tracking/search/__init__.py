@@ -2,7 +2,7 @@
 
 from flyball.tracking.search.clauses import Clause, Field, Operator, Ordering, Vocabulary
 from flyball.tracking.search.ordering import parse_order
-from flyball.tracking.search.pages import check_max_results, page_of, parse_page_token
+from flyball.tracking.search.pages import Place, check_max_results, page_of, parse_page_token, parse_place, place_token
 from flyball.tracking.search.parser import parse_filter
 from flyball.tracking.search.vocabularies import EXPERIMENTS, MODELS, RUNS
 
@@ -14,10 +14,13 @@ __all__ = [
     "Field",
     "Operator",
     "Ordering",
+    "Place",
     "Vocabulary",
     "check_max_results",
     "page_of",
     "parse_filter",
     "parse_order",
     "parse_page_token",
+    "parse_place",
+    "place_token",
 ]

@@ -5,12 +5,43 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
+from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
 from flyball.tracking.entities import ItemT, Page
 
+Place: TypeAlias = Mapping[str, JsonValue]
+"""Where a page begins, in the words of whoever made it; empty at the beginning, `{"offset": n}` known to everybody."""
 MAX_OFFSET = 2**53
+MAX_TOKEN_LENGTH = 2_000
+
+
+def parse_place(token: str | None) -> Place:
+    """Return the place that a token stands for; none means the beginning.
+
+    Raises:
+        InvalidInput: it is no token that we gave.
+    """
+    if not token:
+        return {}
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise invalid_token("it is too long")
+    try:
+        decoded = base64.b64decode(token.encode(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid_token("could not base64-decode") from error
+    try:
+        place = json.loads(decoded)
+    except (ValueError, RecursionError) as error:
+        raise invalid_token(f"decoded value={decoded!r}") from error
+    if not isinstance(place, dict) or len(place) != 1:
+        raise invalid_token(f"parsed value={place}")
+    offset = place.get("offset", 0)
+    if type(offset) is not int or not 0 <= offset <= MAX_OFFSET:
+        raise invalid_token(f"parsed value={place}")
+    return place
 
 
 def parse_page_token(token: str | None) -> int:
@@ -19,20 +50,17 @@ def parse_page_token(token: str | None) -> int:
     Raises:
         InvalidInput: it is no token that we gave.
     """
-    if not token:
-        return 0
-    try:
-        decoded = base64.b64decode(token.encode(), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("could not base64-decode") from error
-    try:
-        parsed = json.loads(decoded)
-    except ValueError as error:
-        raise _invalid(f"decoded value={decoded!r}") from error
-    offset = parsed.get("offset") if isinstance(parsed, dict) else None
-    if type(offset) is not int or not 0 <= offset <= MAX_OFFSET:
-        raise _invalid(f"parsed value={parsed}")
+    place = parse_place(token)
+    if place and "offset" not in place:
+        raise invalid_token()
+    offset = place.get("offset", 0)
+    assert isinstance(offset, int)
     return offset
+
+
+def place_token(place: Place) -> str:
+    """Make the token for a place."""
+    return base64.b64encode(json.dumps(place).encode()).decode()
 
 
 def page_token(offset: int) -> str:
@@ -41,7 +69,7 @@ def page_token(offset: int) -> str:
     >>> parse_page_token(page_token(7))
     7
     """
-    return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
+    return place_token({"offset": offset})
 
 
 def page_of(items: Sequence[ItemT], *, offset: int, limit: int) -> Page[ItemT]:
@@ -69,7 +97,8 @@ def check_max_results(value: int, *, limit: int) -> int:
     return value
 
 
-def _invalid(fault: str) -> InvalidInput:
+def invalid_token(fault: str = "it is none of this search") -> InvalidInput:
+    """Say that a token is none of ours."""
     return InvalidInput(
         f"Invalid page token, {fault[:200]}; send the next_page_token of the page before", field="page_token"
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, Text, and_, cast, false, func, or_, true
+from sqlalchemy import ColumnElement, FromClause, Text, and_, cast, false, func, or_, true
 
 from flyball.kernel.errors import InvalidInput
 from flyball.tracking.search import Clause, Operator
@@ -31,7 +31,7 @@ def compare(column: ColumnElement[Any], operator: Operator, value: Value, *, dia
     raise InvalidInput(f"'{operator}' does not compare with a value", field="filter")
 
 
-def compare_metric(table: Table, operator: Operator, value: Value) -> ColumnElement[bool]:
+def compare_metric(table: FromClause, operator: Operator, value: Value) -> ColumnElement[bool]:
     """Compare a metric, whose NaN is unequal to every number and in no order to it."""
     compared = compare(table.c.value, operator, value, dialect="")
     if operator is Operator.NE:

@@ -1,62 +1,79 @@
-"""Points of metrics on a database: every point kept, latest and extremes kept at write."""
+"""Points of metrics on a database: every point kept; latest, extremes and the blocks of a curve kept at write."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import Connection
 
-from flyball.kernel.db import Database
-from flyball.tracking.entities import Metric
-from flyball.tracking.sql.run_loading import number
-from flyball.tracking.sql.statements import chunks
-from flyball.tracking.tables import metric_points, metric_series
+from flyball.kernel.db import Database, run_text
+from flyball.tracking.curve import Curve
+from flyball.tracking.entities import Metric, RunInfo
+from flyball.tracking.sql.curves import Blocks, add_blocks, draw
+from flyball.tracking.sql.statements import insert_rows, value_rows
 
-_SERIES = select(metric_series).where(
-    metric_series.c.run_id == bindparam("run"), metric_series.c.key.in_(bindparam("keys", expanding=True))
+_LATER = (
+    "(excluded.step, excluded.timestamp_ms, NOT excluded.is_nan, excluded.value)"
+    " > (metric_series.step, metric_series.timestamp_ms, NOT metric_series.is_nan, metric_series.value)"
 )
-_UPDATE_SERIES = update(metric_series).where(metric_series.c.series_id == bindparam("at"))
-_INSERT_SERIES = insert(metric_series).returning(metric_series.c.key, metric_series.c.series_id)
-# Sent through the driver, which takes a batch several times faster than the statements above it: this is where a million
-# points pass.
-_INSERT_POINTS = (
-    "INSERT INTO metric_points (series_id, timestamp_ms, step, value, is_nan) "
-    "VALUES ({mark}, {mark}, {mark}, {mark}, {mark}) ON CONFLICT DO NOTHING"
+_LATEST = ", ".join(
+    f"{name} = CASE WHEN {_LATER} THEN excluded.{name} ELSE metric_series.{name} END"
+    for name in ("value", "is_nan", "step", "timestamp_ms")
 )
-_MARKS = {"sqlite": "?", "postgresql": "%s"}
+# One statement for all series of a batch: it makes those that are new, and folds the points into those that are there.
+_FOLD = (
+    "INSERT INTO metric_series (run_id, experiment_id, key, value, is_nan, step, timestamp_ms, minimum, maximum, point_count) "
+    "VALUES {rows} ON CONFLICT (run_id, key) DO UPDATE SET "
+    "{latest}, point_count = metric_series.point_count + excluded.point_count, "
+    "minimum = CASE WHEN excluded.minimum < metric_series.minimum OR metric_series.minimum IS NULL "
+    "THEN excluded.minimum ELSE metric_series.minimum END, "
+    "maximum = CASE WHEN excluded.maximum > metric_series.maximum OR metric_series.maximum IS NULL "
+    "THEN excluded.maximum ELSE metric_series.maximum END "
+    "RETURNING run_id, key, series_id, point_count"
+).replace("{latest}", _LATEST)
+_POINTS = (
+    "INSERT INTO metric_points (series_id, timestamp_ms, step, value, is_nan) VALUES {rows} ON CONFLICT DO NOTHING"
+)
+
+_HISTORY = (
+    "SELECT timestamp_ms, step, value, is_nan FROM metric_points WHERE series_id = ? "
+    "ORDER BY timestamp_ms, step, value, is_nan"
+)
 
 
-@dataclass(slots=True)
 class _Series:
-    """A metric of a run while points are being added."""
+    """The points of one metric of one run in a batch, in short."""
 
-    latest: Metric
-    minimum: float | None = None
-    maximum: float | None = None
-    changed: bool = True
+    __slots__ = ("latest", "maximum", "minimum", "points")
+
+    def __init__(self, first: Metric) -> None:
+        self.latest = first
+        self.minimum: float | None = None
+        self.maximum: float | None = None
+        self.points: list[Metric] = []
 
     def take(self, point: Metric) -> None:
         """Fold one more point in."""
-        if point.age > self.latest.age:
-            self.latest, self.changed = point, True
-        if math.isnan(point.value):
+        self.points.append(point)
+        latest, value = self.latest, point.value
+        if point.step >= latest.step and point.age > latest.age:
+            self.latest = point
+        if value != value:  # noqa: PLR0124 -- NaN, told without a call: a million points pass here
             return
-        if self.minimum is None or point.value < self.minimum:
-            self.minimum, self.changed = point.value, True
-        if self.maximum is None or point.value > self.maximum:
-            self.maximum, self.changed = point.value, True
+        if self.minimum is None or value < self.minimum:
+            self.minimum = value
+        if self.maximum is None or value > self.maximum:
+            self.maximum = value
 
-    def row(self) -> dict[str, object]:
-        return {
-            **_value(self.latest),
-            "step": self.latest.step,
-            "timestamp_ms": self.latest.timestamp_ms,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-        }
+    def row(self, info: RunInfo) -> tuple[object, ...]:
+        latest = self.latest
+        is_nan = math.isnan(latest.value)
+        value = 0.0 if is_nan else latest.value
+        count = len(self.points)
+        extremes = (self.minimum, self.maximum)
+        place = (info.run_id, int(info.experiment_id), latest.key)
+        return (*place, value, is_nan, latest.step, latest.timestamp_ms, *extremes, count)
 
 
 class SqlMetricStore:
@@ -65,65 +82,58 @@ class SqlMetricStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        with self._database.transaction() as connection:
-            kept = _find_series(connection, run_id, sorted({metric.key for metric in metrics}))
-            series = {row.key: _read(row) for row in kept}
+    def add(self, logged: Iterable[tuple[RunInfo, Sequence[Metric]]]) -> None:
+        infos: dict[str, RunInfo] = {}
+        series: dict[tuple[str, str], _Series] = {}
+        for info, metrics in logged:
+            infos[info.run_id] = info
             for metric in metrics:
-                series.setdefault(metric.key, _Series(latest=metric)).take(metric)
-            numbers = {row.key: row.series_id for row in kept}
-            _update_series(connection, [(numbers[key], item) for key, item in series.items() if key in numbers])
-            new = {key: item for key, item in series.items() if key not in numbers}
-            numbers |= _insert_series(connection, run_id, new)
-            points = [_point(numbers[metric.key], metric) for metric in metrics]
-            connection.exec_driver_sql(_INSERT_POINTS.format(mark=_MARKS[self._database.dialect]), points)
+                at = (info.run_id, metric.key)
+                kept = series.get(at)
+                if kept is None:
+                    kept = series[at] = _Series(metric)
+                kept.take(metric)
+        rows = [kept.row(infos[run_id]) for (run_id, _), kept in series.items()]
+        with self._database.transaction() as connection:
+            points: list[tuple[object, ...]] = []
+            blocks: list[Blocks] = []
+            for run_id, key, series_id, count in value_rows(connection, _FOLD, rows):
+                kept = series[run_id, key]
+                points += [_row(series_id, point) for point in kept.points]
+                blocks.append(Blocks(series_id=series_id, before=count - len(kept.points), points=kept.points))
+            insert_rows(connection, _POINTS, points)
+            add_blocks(connection, blocks)
 
     def history(self, run_id: str, key: str, *, offset: int, limit: int | None) -> list[Metric]:
-        mine = and_(metric_series.c.run_id == run_id, metric_series.c.key == key)
         with self._database.read() as connection:
-            series_id = connection.execute(select(metric_series.c.series_id).where(mine)).scalar()
+            series_id = _find(connection, run_id, key)
             if series_id is None:
                 return []
-            points = metric_points.c
-            query = select(metric_points).where(points.series_id == series_id)
-            ordered = query.order_by(points.timestamp_ms, points.step, points.value, points.is_nan).offset(offset)
-            return [
-                Metric(key=key, value=number(row), timestamp_ms=row.timestamp_ms, step=row.step)
-                for row in connection.execute(ordered if limit is None else ordered.limit(limit))
-            ]
+            statement, values = _HISTORY, [series_id]
+            if limit is not None or offset:
+                statement, values = (
+                    f"{_HISTORY} LIMIT ? OFFSET ?",
+                    [series_id, 2**62 if limit is None else limit, offset],
+                )
+            found = run_text(connection, statement, values).fetchall()
+        return [
+            Metric(key=key, value=math.nan if is_nan else value, timestamp_ms=timestamp_ms, step=step)
+            for timestamp_ms, step, value, is_nan in found
+        ]
+
+    def draw(self, run_id: str, key: str, *, points: int) -> Curve | None:
+        with self._database.read() as connection:
+            return draw(connection, run_id, key, points=points)
 
 
-def _find_series(connection: Connection, run_id: str, keys: Sequence[str]) -> list[Row[Any]]:
-    found: list[Row[Any]] = []
-    for piece in chunks(keys):
-        found += connection.execute(_SERIES, {"run": run_id, "keys": piece}).all()
-    return found
+def _find(connection: Connection, run_id: str, key: str) -> int | None:
+    found = run_text(connection, "SELECT series_id FROM metric_series WHERE run_id = ? AND key = ?", [run_id, key])
+    row = found.fetchone()
+    return None if row is None else int(row[0])
 
 
-def _update_series(connection: Connection, series: Sequence[tuple[int, _Series]]) -> None:
-    rows = [{"at": series_id, **item.row()} for series_id, item in series if item.changed]
-    if rows:
-        connection.execute(_UPDATE_SERIES, rows)
-
-
-def _insert_series(connection: Connection, run_id: str, series: Mapping[str, _Series]) -> dict[str, int]:
-    if not series:
-        return {}
-    rows = [{"run_id": run_id, "key": key, **item.row()} for key, item in series.items()]
-    made = connection.execute(_INSERT_SERIES, rows)
-    return {row.key: row.series_id for row in made}
-
-
-def _read(row: Row[Any]) -> _Series:
-    latest = Metric(key=row.key, value=number(row), timestamp_ms=row.timestamp_ms, step=row.step)
-    return _Series(latest=latest, minimum=row.minimum, maximum=row.maximum, changed=False)
-
-
-def _point(series_id: int, metric: Metric) -> tuple[int, int, int, float, bool]:
-    is_nan = math.isnan(metric.value)
-    return series_id, metric.timestamp_ms, metric.step, 0.0 if is_nan else metric.value, is_nan
-
-
-def _value(metric: Metric) -> dict[str, object]:
-    is_nan = math.isnan(metric.value)
-    return {"value": 0.0 if is_nan else metric.value, "is_nan": is_nan}
+def _row(series_id: int, metric: Metric) -> tuple[int, int, int, float, bool]:
+    value = metric.value
+    if value != value:  # noqa: PLR0124 -- NaN, which SQLite would keep as NULL
+        return series_id, metric.timestamp_ms, metric.step, 0.0, True
+    return series_id, metric.timestamp_ms, metric.step, value, False

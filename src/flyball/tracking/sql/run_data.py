@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, and_, delete, select
 
 from flyball.kernel.canonical import canonical_json
-from flyball.kernel.db import Database
-from flyball.tracking.entities import DATASET_CONTEXT_TAG, DatasetInput, ExperimentId, ModelId, ModelOutput
+from flyball.kernel.db import Database, run_text
+from flyball.tracking.entities import DATASET_CONTEXT_TAG, DatasetInput, ExperimentId, ModelId, ModelOutput, RunInfo
 from flyball.tracking.sql.run_loading import INPUT, OUTPUT
-from flyball.tracking.sql.statements import insert_missing, put_values
-from flyball.tracking.tables import logged_datasets, run_datasets, run_models, run_params, run_tags
+from flyball.tracking.sql.statements import chunks, insert_missing, insert_rows
+from flyball.tracking.tables import logged_datasets, run_datasets, run_models, run_tags
+
+_PARAMS = "SELECT key, value FROM run_params WHERE run_id = ? AND key IN"
+_ADD_PARAMS = "INSERT INTO run_params (run_id, experiment_id, key, value) VALUES {rows} ON CONFLICT DO NOTHING"
+_PUT_TAGS = (
+    "INSERT INTO run_tags (run_id, experiment_id, key, value) VALUES {rows} "
+    "ON CONFLICT (run_id, key) DO UPDATE SET value = excluded.value"
+)
 
 
 class SqlRunDataStore:
@@ -21,19 +28,20 @@ class SqlRunDataStore:
         self._database = database
 
     def params(self, run_id: str, keys: Sequence[str]) -> dict[str, str]:
-        mine = and_(run_params.c.run_id == run_id, run_params.c.key.in_(keys))
+        found: dict[str, str] = {}
         with self._database.read() as connection:
-            return {row.key: row.value for row in connection.execute(select(run_params).where(mine))}
+            for piece in chunks(keys):
+                marks = ", ".join("?" * len(piece))
+                found |= dict(run_text(connection, f"{_PARAMS} ({marks})", [run_id, *piece]).fetchall())
+        return found
 
-    def add_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        rows = [{"run_id": run_id, "key": key, "value": value} for key, value in params.items()]
+    def add_params(self, run: RunInfo, params: Mapping[str, str]) -> None:
         with self._database.transaction() as connection:
-            insert_missing(connection, run_params, rows)
+            insert_rows(connection, _ADD_PARAMS, _rows(run, params))
 
-    def put_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        rows = [{"run_id": run_id, "key": key, "value": value} for key, value in tags.items()]
+    def put_tags(self, run: RunInfo, tags: Mapping[str, str]) -> None:
         with self._database.transaction() as connection:
-            put_values(connection, run_tags, rows)
+            insert_rows(connection, _PUT_TAGS, _rows(run, tags))
 
     def find_tag(self, run_id: str, key: str) -> str | None:
         mine = and_(run_tags.c.run_id == run_id, run_tags.c.key == key)
@@ -72,6 +80,10 @@ class SqlRunDataStore:
         ]
         with self._database.transaction() as connection:
             insert_missing(connection, run_models, rows)
+
+
+def _rows(run: RunInfo, texts: Mapping[str, str]) -> list[tuple[object, ...]]:
+    return [(run.run_id, int(run.experiment_id), key, value) for key, value in texts.items()]
 
 
 def _dataset_row(experiment_id: ExperimentId, item: DatasetInput) -> dict[str, object]:

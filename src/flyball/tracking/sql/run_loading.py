@@ -1,15 +1,16 @@
-"""Load runs with all that they logged, in a fixed number of statements for each few hundred runs."""
+"""Read runs with all that they logged: `runs/get` is the most frequent call of all, so the statements are plain text."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, Table, bindparam, select
+from sqlalchemy import Connection, Row
 
+from flyball.kernel.db import run_text
 from flyball.tracking.entities import (
     DatasetInput,
     ExperimentId,
@@ -25,37 +26,27 @@ from flyball.tracking.entities import (
     RunStatus,
 )
 from flyball.tracking.sql.statements import chunks
-from flyball.tracking.tables import logged_datasets, metric_series, run_datasets, run_models, run_params, run_tags, runs
 
 INPUT = "input"
 OUTPUT = "output"
 
-
-# `runs/get` is the most frequent call of all; building these statements anew would take most of its time.
-_IDS: BindParameter[str] = bindparam("ids", expanding=True)
-
-
-def _texts_of(table: Table) -> Select[tuple[str, str, str]]:
-    wanted = select(table.c.run_id, table.c.key, table.c.value).where(table.c.run_id.in_(_IDS))
-    return wanted.order_by(table.c.run_id, table.c.key)
-
-
-_RUNS = select(runs).where(runs.c.run_id.in_(_IDS))
-_PARAMS = _texts_of(run_params)
-_TAGS = _texts_of(run_tags)
+_INFOS = (
+    "SELECT run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_uri, lifecycle FROM runs "
+    "WHERE run_id IN ({marks})"
+)
+_TEXTS = "SELECT run_id, key, value FROM {table} WHERE run_id IN ({marks}) ORDER BY run_id, key"
+_PARAMS, _TAGS = (_TEXTS.replace("{table}", table) for table in ("run_params", "run_tags"))
 _METRICS = (
-    select(metric_series).where(metric_series.c.run_id.in_(_IDS)).order_by(metric_series.c.run_id, metric_series.c.key)
+    "SELECT run_id, key, value, is_nan, step, timestamp_ms, minimum, maximum FROM metric_series "
+    "WHERE run_id IN ({marks}) ORDER BY run_id, key"
 )
 _DATASETS = (
-    select(logged_datasets, run_datasets.c.run_id, run_datasets.c.tags)
-    .join(run_datasets, run_datasets.c.dataset_id == logged_datasets.c.dataset_id)
-    .where(run_datasets.c.run_id.in_(_IDS))
-    .order_by(run_datasets.c.run_id, run_datasets.c.dataset_id)
+    "SELECT used.run_id, used.tags, kept.name, kept.digest, kept.source_type, kept.source, kept.schema, kept.profile "
+    "FROM run_datasets AS used JOIN logged_datasets AS kept ON kept.dataset_id = used.dataset_id "
+    "WHERE used.run_id IN ({marks}) ORDER BY used.run_id, used.dataset_id"
 )
 _MODELS = (
-    select(run_models)
-    .where(run_models.c.run_id.in_(_IDS))
-    .order_by(run_models.c.run_id, run_models.c.step, run_models.c.model_id)
+    "SELECT run_id, direction, model_id, step FROM run_models WHERE run_id IN ({marks}) ORDER BY run_id, step, model_id"
 )
 
 
@@ -67,19 +58,13 @@ def load_runs(connection: Connection, run_ids: Sequence[str]) -> list[Run]:
     return [found[run_id] for run_id in run_ids if run_id in found]
 
 
-def run_info(row: Row[Any]) -> RunInfo:
-    """Read a row of the table."""
-    return RunInfo(
-        run_id=RunId(row.run_id),
-        experiment_id=ExperimentId(str(row.experiment_id)),
-        name=row.name,
-        user_id=row.user_id,
-        status=RunStatus(row.status),
-        start_ms=row.start_ms,
-        end_ms=row.end_ms,
-        artifact_uri=row.artifact_uri,
-        lifecycle=Lifecycle(row.lifecycle),
-    )
+def find_infos(connection: Connection, run_ids: Sequence[str], *, suffix: str = "") -> dict[str, RunInfo]:
+    """Return those runs that are there, without what they logged, by id."""
+    found: dict[str, RunInfo] = {}
+    for ids in chunks(run_ids):
+        for row in _rows(connection, _INFOS + suffix, ids):
+            found[row[0]] = _info(row)
+    return found
 
 
 def number(row: Row[Any]) -> float:
@@ -88,65 +73,83 @@ def number(row: Row[Any]) -> float:
 
 
 def _load(connection: Connection, ids: Sequence[str]) -> dict[str, Run]:
-    params = _texts(connection, _PARAMS, ids)
-    tags = _texts(connection, _TAGS, ids)
-    metrics = _metrics(connection, ids)
-    datasets = _datasets(connection, ids)
-    inputs, outputs = _models(connection, ids)
+    params = _texts(_rows(connection, _PARAMS, ids))
+    tags = _texts(_rows(connection, _TAGS, ids))
+    metrics = _metrics(_rows(connection, _METRICS, ids))
+    datasets = _datasets(_rows(connection, _DATASETS, ids))
+    inputs, outputs = _models(_rows(connection, _MODELS, ids))
     return {
-        row.run_id: Run(
-            info=run_info(row),
-            params=params.get(row.run_id, {}),
-            tags=tags.get(row.run_id, {}),
-            metrics=metrics.get(row.run_id, {}),
-            datasets=tuple(datasets.get(row.run_id, ())),
-            model_inputs=tuple(inputs.get(row.run_id, ())),
-            model_outputs=tuple(outputs.get(row.run_id, ())),
+        row[0]: Run(
+            info=_info(row),
+            params=params.get(row[0], {}),
+            tags=tags.get(row[0], {}),
+            metrics=metrics.get(row[0], {}),
+            datasets=tuple(datasets.get(row[0], ())),
+            model_inputs=tuple(inputs.get(row[0], ())),
+            model_outputs=tuple(outputs.get(row[0], ())),
         )
-        for row in connection.execute(_RUNS, {"ids": ids})
+        for row in _rows(connection, _INFOS, ids)
     }
 
 
-def _texts(
-    connection: Connection, query: Select[tuple[str, str, str]], ids: Sequence[str]
-) -> Mapping[str, dict[str, str]]:
+def _rows(connection: Connection, statement: str, ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Run a statement for ids, filled up to a power of two with the last one, so that few statements are ever prepared."""
+    size = 1 << (len(ids) - 1).bit_length()
+    filled = [*ids, *([ids[-1]] * (size - len(ids)))]
+    rows: list[tuple[Any, ...]] = run_text(
+        connection, statement.replace("{marks}", ", ".join("?" * size)), filled
+    ).fetchall()
+    return rows
+
+
+def _info(row: tuple[Any, ...]) -> RunInfo:
+    run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_uri, lifecycle = row
+    return RunInfo(
+        run_id=RunId(run_id),
+        experiment_id=ExperimentId(str(experiment_id)),
+        name=name,
+        user_id=user_id,
+        status=RunStatus(status),
+        start_ms=start_ms,
+        end_ms=end_ms,
+        artifact_uri=artifact_uri,
+        lifecycle=Lifecycle(lifecycle),
+    )
+
+
+def _texts(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, dict[str, str]]:
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for row in connection.execute(query, {"ids": ids}):
-        found[row.run_id][row.key] = row.value
+    for run_id, key, value in rows:
+        found[run_id][key] = value
     return found
 
 
-def _metrics(connection: Connection, ids: Sequence[str]) -> Mapping[str, dict[str, MetricSummary]]:
+def _metrics(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, dict[str, MetricSummary]]:
     found: defaultdict[str, dict[str, MetricSummary]] = defaultdict(dict)
-    for row in connection.execute(_METRICS, {"ids": ids}):
-        latest = Metric(key=row.key, value=number(row), timestamp_ms=row.timestamp_ms, step=row.step)
-        found[row.run_id][row.key] = MetricSummary(latest=latest, minimum=row.minimum, maximum=row.maximum)
+    for run_id, key, value, is_nan, step, timestamp_ms, minimum, maximum in rows:
+        latest = Metric(key=key, value=math.nan if is_nan else value, timestamp_ms=timestamp_ms, step=step)
+        found[run_id][key] = MetricSummary(latest=latest, minimum=minimum, maximum=maximum)
     return found
 
 
-def _datasets(connection: Connection, ids: Sequence[str]) -> Mapping[str, list[DatasetInput]]:
+def _datasets(rows: Iterable[tuple[Any, ...]]) -> Mapping[str, list[DatasetInput]]:
     found: defaultdict[str, list[DatasetInput]] = defaultdict(list)
-    for row in connection.execute(_DATASETS, {"ids": ids}):
+    for run_id, tags, name, digest, source_type, source, schema, profile in rows:
         dataset = LoggedDataset(
-            name=row.name,
-            digest=row.digest,
-            source_type=row.source_type,
-            source=row.source,
-            schema=row.schema,
-            profile=row.profile,
+            name=name, digest=digest, source_type=source_type, source=source, schema=schema, profile=profile
         )
-        found[row.run_id].append(DatasetInput(dataset=dataset, tags=json.loads(row.tags)))
+        found[run_id].append(DatasetInput(dataset=dataset, tags=json.loads(tags)))
     return found
 
 
 def _models(
-    connection: Connection, ids: Sequence[str]
+    rows: Iterable[tuple[Any, ...]],
 ) -> tuple[Mapping[str, list[ModelId]], Mapping[str, list[ModelOutput]]]:
     inputs: defaultdict[str, list[ModelId]] = defaultdict(list)
     outputs: defaultdict[str, list[ModelOutput]] = defaultdict(list)
-    for row in connection.execute(_MODELS, {"ids": ids}):
-        if row.direction == INPUT:
-            inputs[row.run_id].append(ModelId(row.model_id))
+    for run_id, direction, model_id, step in rows:
+        if direction == INPUT:
+            inputs[run_id].append(ModelId(model_id))
         else:
-            outputs[row.run_id].append(ModelOutput(model_id=ModelId(row.model_id), step=row.step))
+            outputs[run_id].append(ModelOutput(model_id=ModelId(model_id), step=step))
     return inputs, outputs

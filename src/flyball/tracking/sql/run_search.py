@@ -1,93 +1,108 @@
-"""Build the query that finds runs."""
+"""Find runs: by a walk along an index where the order has one, from the rarest clause where one is rare, else by a sort.
+
+A walk costs what the page costs, however many runs there are: it ends when the page is full, and the next page begins where it
+ended. A rare clause is looked up in the index of values, and what it leaves is sorted. Both read the same rows as a plain sort.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, exists, select, true
+from sqlalchemy import Connection, select
 
-from flyball.tracking.entities import View
-from flyball.tracking.search import Clause, Field, Ordering
-from flyball.tracking.sql.filters import compare, compare_metric, in_code_order, presence
+from flyball.tracking.entities import RunId, View
+from flyball.tracking.ports import FoundRuns
+from flyball.tracking.search import Clause, Field, Ordering, Place
+from flyball.tracking.search.pages import invalid_token
 from flyball.tracking.sql.numbers import experiment_numbers
-from flyball.tracking.tables import logged_datasets, metric_series, run_datasets, run_params, run_tags, runs
+from flyball.tracking.sql.run_conditions import RunConditions, order_keys
+from flyball.tracking.sql.run_walks import AFTER, MetricWalk, StartWalk, Strand, Walk
+from flyball.tracking.sql.selectivity import rare_clause
+from flyball.tracking.tables import runs
 
-_COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    "run_id": runs.c.run_id,
-    "run_name": runs.c.name,
-    "user_id": runs.c.user_id,
-    "status": runs.c.status,
-    "artifact_uri": runs.c.artifact_uri,
-    "start_time": runs.c.start_ms,
-    "end_time": runs.c.end_ms,
-}
-_DATASET_COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    "name": logged_datasets.c.name,
-    "digest": logged_datasets.c.digest,
-    "context": run_datasets.c.context,
-}
-_KEYED: Mapping[Field, Table] = {Field.METRIC: metric_series, Field.PARAM: run_params, Field.TAG: run_tags}
+# A walk over more (experiment, lifecycle) pairs than this is a sort; SQLite joins 500 SELECTs at most.
+MAX_STRANDS = 50
+OFFSET = "offset"
 
 
 class RunSearch:
-    """Clauses become EXISTS on the keyed tables; each key to sort by becomes one outer join of at most one row."""
+    """One search; made for each."""
 
-    def __init__(self, dialect: str) -> None:
-        self._dialect = dialect
+    def __init__(
+        self,
+        connection: Connection,
+        experiment_ids: Sequence[str],
+        clauses: Sequence[Clause],
+        *,
+        view: View,
+        order: Sequence[Ordering],
+    ) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect.name
+        self._experiments = experiment_numbers(experiment_ids)
+        self._lifecycles = view.lifecycles
+        self._clauses = clauses
+        self._order = order
+        conditions = RunConditions(self._dialect)
+        self._conditions = [conditions.of(clause) for clause in clauses]
+        self._driver = conditions.driver
 
-    def query(
-        self, experiment_ids: Sequence[str], clauses: Sequence[Clause], *, view: View, order: Sequence[Ordering]
-    ) -> Select[tuple[str]]:
-        """Return the query for the ids of the runs in their order."""
-        conditions = [self._condition(clause) for clause in clauses]
-        query = select(runs.c.run_id).where(
-            runs.c.experiment_id.in_(experiment_numbers(experiment_ids)),
-            runs.c.lifecycle.in_(view.lifecycles),
-            *conditions,
-        )
-        keys: list[ColumnElement[Any]] = []
-        source: Any = runs
-        for at, item in enumerate(order):
-            if item.field is Field.ATTRIBUTE:
-                keys += self._attribute_keys(item)
-                continue
-            joined = _KEYED[item.field].alias(f"order_{at}")
-            source = source.outerjoin(joined, and_(joined.c.run_id == runs.c.run_id, joined.c.key == item.key))
-            keys += self._joined_keys(item, joined)
-        if not any(item.key == "start_time" and item.field is Field.ATTRIBUTE for item in order):
-            keys.append(runs.c.start_ms.desc())
-        return query.select_from(source).order_by(*keys, runs.c.run_id)
+    def page(self, place: Place, *, limit: int) -> FoundRuns:
+        """Return the page that begins at a place.
 
-    def _condition(self, clause: Clause) -> ColumnElement[bool]:
-        if clause.field is Field.ATTRIBUTE:
-            return compare(_COLUMNS[clause.key], clause.operator, clause.value, dialect=self._dialect)
-        if clause.field is Field.DATASET:
-            return self._dataset(clause)
-        table = _KEYED[clause.field]
-        mine = and_(table.c.run_id == runs.c.run_id, table.c.key == clause.key)
-        there = presence(clause, exists().where(mine))
-        if there is not None:
-            return there
-        if clause.field is Field.METRIC:
-            return exists().where(mine, compare_metric(metric_series, clause.operator, clause.value))
-        return exists().where(mine, compare(table.c.value, clause.operator, clause.value, dialect=self._dialect))
+        Raises:
+            InvalidInput: the place is none of this search.
+        """
+        walk = self._walk()
+        if AFTER in place:
+            if walk is None:
+                raise invalid_token()
+            return walk.page(walk.read(place[AFTER]), limit=limit)
+        offset = _offset(place)
+        rare = rare_clause(self._connection, self._clauses, self._strands(), limit=offset + limit)
+        if walk is not None and rare is None and not offset:
+            return walk.page(None, limit=limit)
+        return self._sorted(rare, offset=offset, limit=limit)
 
-    def _dataset(self, clause: Clause) -> ColumnElement[bool]:
-        compared = compare(_DATASET_COLUMNS[clause.key], clause.operator, clause.value, dialect=self._dialect)
-        linked = run_datasets.c.dataset_id == logged_datasets.c.dataset_id
-        return exists().where(run_datasets.c.run_id == runs.c.run_id, linked, compared)
+    def _walk(self) -> Walk | None:
+        strands = self._strands()
+        if not 0 < len(strands) <= MAX_STRANDS:
+            return None
+        by_start = not self._order or (len(self._order) == 1 and _is_start(self._order[0]))
+        if by_start:
+            ascending = bool(self._order) and self._order[0].ascending
+            return StartWalk(self._connection, strands, self._conditions, ascending=ascending)
+        if len(self._order) == 1 and self._order[0].field is Field.METRIC:
+            return MetricWalk(self._connection, strands, self._conditions, order=self._order[0])
+        return None
 
-    def _attribute_keys(self, item: Ordering) -> list[ColumnElement[Any]]:
-        column = _COLUMNS[item.key]
-        return [case((column.is_(None), 1), else_=0), self._directed(column, item)]
+    def _strands(self) -> list[Strand]:
+        return [(number, lifecycle) for number in self._experiments for lifecycle in self._lifecycles]
 
-    def _joined_keys(self, item: Ordering, joined: FromClause) -> list[ColumnElement[Any]]:
-        missing = (joined.c.run_id.is_(None), 2)
-        if item.field is Field.METRIC:
-            return [case(missing, (joined.c.is_nan == true(), 1), else_=0), self._directed(joined.c.value, item)]
-        return [case(missing, else_=0), self._directed(joined.c.value, item)]
+    def _sorted(self, rare: Clause | None, *, offset: int, limit: int) -> FoundRuns:
+        source, keys = order_keys(self._order, self._dialect)
+        query = select(runs.c.run_id).select_from(source)
+        if rare is None:
+            query = query.where(runs.c.experiment_id.in_(self._experiments), runs.c.lifecycle.in_(self._lifecycles))
+        else:
+            # Written so that no index serves these two: the rare clause is to be looked up first.
+            query = query.where(
+                runs.c.run_id.in_(self._driver(rare, self._experiments)),
+                (runs.c.experiment_id + 0).in_(self._experiments),
+                (runs.c.lifecycle + "").in_(self._lifecycles),
+            )
+        query = query.where(*self._conditions).order_by(*keys, runs.c.run_id).offset(offset).limit(limit + 1)
+        ids = [RunId(row.run_id) for row in self._connection.execute(query)]
+        more = len(ids) > limit
+        return FoundRuns(ids=ids[:limit], next_place={OFFSET: offset + limit} if more else None)
 
-    def _directed(self, column: ColumnElement[Any], item: Ordering) -> ColumnElement[Any]:
-        ordered = in_code_order(column, dialect=self._dialect)
-        return ordered.asc() if item.ascending else ordered.desc()
+
+def _is_start(item: Ordering) -> bool:
+    return item.field is Field.ATTRIBUTE and item.key == "start_time"
+
+
+def _offset(place: Place) -> int:
+    offset = place.get(OFFSET, 0)
+    if not isinstance(offset, int):
+        raise invalid_token()
+    return offset

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, and_, update
 
-from flyball.kernel.db import Database
-from flyball.tracking.entities import Lifecycle, Run, RunId, RunInfo, View
-from flyball.tracking.search import Clause, Ordering
-from flyball.tracking.sql.run_loading import load_runs, run_info
+from flyball.kernel.db import Database, run_text
+from flyball.tracking.entities import Lifecycle, Run, RunInfo, View
+from flyball.tracking.ports import FoundRuns
+from flyball.tracking.search import Clause, Ordering, Place
+from flyball.tracking.sql.run_loading import find_infos, load_runs
 from flyball.tracking.sql.run_search import RunSearch
 from flyball.tracking.tables import runs
 
-# Every write to a run begins with one of these, so they are built once.
-_ONE = select(runs).where(runs.c.run_id == bindparam("wanted"))
-_LOCKED = _ONE.with_for_update()
+_INSERT = (
+    "INSERT INTO runs (run_id, experiment_id, artifact_uri, deleted_with_experiment, "
+    "name, user_id, status, start_ms, end_ms, lifecycle) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class SqlRunStore:
@@ -26,26 +28,24 @@ class SqlRunStore:
 
     def insert(self, info: RunInfo) -> None:
         with self._database.transaction() as connection:
-            connection.execute(
-                insert(runs),
-                {
-                    "run_id": info.run_id,
-                    "experiment_id": int(info.experiment_id),
-                    "artifact_uri": info.artifact_uri,
-                    "deleted_with_experiment": False,
-                    **_changeable(info),
-                },
+            run_text(
+                connection,
+                _INSERT,
+                [info.run_id, int(info.experiment_id), info.artifact_uri, False, *_changeable(info).values()],
             )
 
     def find(self, run_id: str) -> RunInfo | None:
         with self._database.read() as connection:
-            row = connection.execute(_ONE, {"wanted": run_id}).first()
-        return run_info(row) if row else None
+            return find_infos(connection, [run_id]).get(run_id)
 
     def lock(self, run_id: str) -> RunInfo | None:
+        return self.lock_all([run_id]).get(run_id)
+
+    def lock_all(self, run_ids: Collection[str]) -> dict[str, RunInfo]:
+        # On PostgreSQL everybody locks in the order of the ids; on SQLite the transaction itself is the lock.
+        suffix = " ORDER BY run_id FOR UPDATE" if self._database.dialect == "postgresql" else ""
         with self._database.transaction() as connection:
-            row = connection.execute(_LOCKED, {"wanted": run_id}).first()
-        return run_info(row) if row else None
+            return find_infos(connection, sorted(run_ids), suffix=suffix)
 
     def update(self, info: RunInfo) -> None:
         changed = update(runs).where(runs.c.run_id == info.run_id)
@@ -71,13 +71,12 @@ class SqlRunStore:
         *,
         view: View,
         order: Sequence[Ordering],
-        offset: int,
+        place: Place,
         limit: int,
-    ) -> list[RunId]:
-        search = RunSearch(self._database.dialect)
-        query = search.query(experiment_ids, clauses, view=view, order=order).offset(offset).limit(limit)
+    ) -> FoundRuns:
         with self._database.read() as connection:
-            return [RunId(row.run_id) for row in connection.execute(query)]
+            search = RunSearch(connection, experiment_ids, clauses, view=view, order=order)
+            return search.page(place, limit=limit)
 
     def _mark(self, condition: ColumnElement[bool], lifecycle: Lifecycle, *, deleted_with_experiment: bool) -> int:
         changed = update(runs).where(condition)
