@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test check lint types contracts architecture docs format lock openapi reference changelog clean
+.PHONY: help venv demo demo-once test test-frameworks check lint types contracts architecture docs format lock openapi reference changelog clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,10 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 
 test: venv ## all tests, with the real services they need
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+
+test-frameworks: ## PyTorch (Lightning) and Keras autologging, in an environment of its own
+	@python3 tools/bootstrap.py frameworks
+	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks
 
 check: venv lint types contracts architecture docs test ## what CI runs
 
@@ -45,6 +49,7 @@ format: venv ## mend what ruff can mend
 lock: venv ## resolve again; the lock names no host, so that it works behind any mirror
 	@$(BIN)/uv lock --upgrade
 	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --group dev --no-emit-project --no-header -o requirements/dev.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
@@ -56,4 +61,4 @@ changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-frameworks build dist .mypy_cache .ruff_cache .pytest_cache

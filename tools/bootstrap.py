@@ -1,6 +1,7 @@
 """Make `.venv` from the lock with nothing but a Python and its standard library.
 
-Run as `python3 tools/bootstrap.py`. It is safe to run again: it ends at once when the environment already matches the lock.
+Run as `python3 tools/bootstrap.py`, or with `frameworks` for the environment in which the heavy libraries' autologging is
+tried. It is safe to run again: it ends at once when the environment already matches the lock.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-LOCK = ROOT / "requirements" / "dev.lock"
-STAMP = VENV / ".flyball-lock"
+REQUIREMENTS = ROOT / "requirements"
 UV = "uv==0.13.9"
 # Only where Python came without pip: its wheel needs nothing but itself, and brings the rest by its own configuration.
 PIP_WHEEL = "pip-26.3-py3-none-any.whl"
@@ -28,33 +28,75 @@ PATIENCE_S = 60
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Environment:
+    """A folder, the lock it is made from, and the files of what pip itself has to install first.
+
+    uv does not look where pip is set to look, and PyTorch is the one package whose builds differ by where they come from.
+    """
+
+    folder: pathlib.Path
+    lock: pathlib.Path
+    by_pip: tuple[pathlib.Path, ...] = ()
+
+    @property
+    def python(self) -> str:
+        """The environment's interpreter."""
+        return str(self.folder / "bin" / "python")
+
+    @property
+    def stamp(self) -> pathlib.Path:
+        """Where the environment says what it was made from."""
+        return self.folder / ".flyball-lock"
+
+    def fingerprint(self) -> str:
+        """Return the digest of everything that the environment is made from."""
+        sources = (self.lock, *self.by_pip, ROOT / "pyproject.toml")
+        return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+ENVIRONMENTS = {
+    "dev": Environment(folder=ROOT / ".venv", lock=REQUIREMENTS / "dev.lock"),
+    "frameworks": Environment(
+        folder=ROOT / ".venv-frameworks",
+        lock=REQUIREMENTS / "frameworks.lock",
+        by_pip=(REQUIREMENTS / "torch.txt",),
+    ),
+}
+
+
+def main(words: list[str]) -> int:
     """Create the environment, or say in one sentence what is missing."""
-    wanted = _fingerprint()
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted:
+    name = words[0] if words else "dev"
+    if name not in ENVIRONMENTS or len(words) > 1:
+        print(f"usage: bootstrap.py [{' | '.join(ENVIRONMENTS)}]")
+        return 2
+    environment = ENVIRONMENTS[name]
+    if environment.stamp.exists() and environment.stamp.read_text(encoding="utf-8") == environment.fingerprint():
         return 0
     python = _python()
     if python is None:
         print("flyball needs Python 3.11, 3.12 or 3.13 on the PATH (Debian, Ubuntu: apt-get install python3).")
         return 1
-    if not (VENV / "bin" / "pip").exists() and not _make_venv(python):
+    if not (environment.folder / "bin" / "pip").exists() and not _make_venv(python, environment.folder):
         return 1
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, UV], check=True)
-    uv = [str(VENV / "bin" / "uv"), "pip"]
-    target = ["--python", str(VENV / "bin" / "python")]
-    subprocess.run(
-        [*uv, "install", "--quiet", "--compile-bytecode", *target, "--require-hashes", "-r", str(LOCK)], check=True
-    )
-    editable = ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
-    subprocess.run([*uv, "install", "--quiet", *target, *editable], check=True)
-    STAMP.write_text(wanted, encoding="utf-8")
-    print(f"environment ready in {VENV}")
+    _install(environment)
+    environment.stamp.write_text(environment.fingerprint(), encoding="utf-8")
+    print(f"environment ready in {environment.folder}")
     return 0
 
 
-def _fingerprint() -> str:
-    return hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+def _install(environment: Environment) -> None:
+    """Install what pip has to, then the lock by hashes (it is complete, so nothing else), then this project as it lies here."""
+    pip = [environment.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, UV], check=True)
+    for listed in environment.by_pip:
+        subprocess.run([*pip, "--no-compile", "-r", str(listed)], check=True)
+    uv = [str(environment.folder / "bin" / "uv"), "pip", "install", "--quiet", "--python", environment.python]
+    subprocess.run(
+        [*uv, "--compile-bytecode", "--require-hashes", "--no-deps", "-r", str(environment.lock)], check=True
+    )
+    subprocess.run([*uv, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
 
 
 def _python() -> str | None:
@@ -70,17 +112,17 @@ def _python() -> str | None:
     return None
 
 
-def _make_venv(python: str) -> bool:
+def _make_venv(python: str, folder: pathlib.Path) -> bool:
     """Make the environment. Debian ships Python without `ensurepip`; then pip comes from the index, and at last from apt."""
-    if _succeeds(python, "-m", "venv", "--clear", str(VENV)):
+    if _succeeds(python, "-m", "venv", "--clear", str(folder)):
         return True
-    if _succeeds(python, "-m", "venv", "--clear", "--without-pip", str(VENV)) and _bring_pip():
+    if _succeeds(python, "-m", "venv", "--clear", "--without-pip", str(folder)) and _bring_pip(folder):
         return True
     apt = shutil.which("apt-get")
     if apt is not None and os.geteuid() == 0:
         subprocess.run([apt, "update", "-qq"], check=False)
         subprocess.run([apt, "install", "-y", "-qq", "python3-venv"], check=False)
-        if _succeeds(python, "-m", "venv", "--clear", str(VENV)):
+        if _succeeds(python, "-m", "venv", "--clear", str(folder)):
             return True
     print(
         "Python has no pip here, and it could not be fetched. Install it (Debian, Ubuntu: apt-get install python3-venv) "
@@ -89,7 +131,7 @@ def _make_venv(python: str) -> bool:
     return False
 
 
-def _bring_pip() -> bool:
+def _bring_pip(folder: pathlib.Path) -> bool:
     """Fetch pip's wheel, and let it install itself; the digest makes sure that it is the one we mean."""
     index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
     try:
@@ -101,9 +143,9 @@ def _bring_pip() -> bool:
     if hashlib.sha256(wheel).hexdigest() != PIP_SHA256:
         print(f"{index} has no {PIP_WHEEL}, or another one than ours")
         return False
-    kept = VENV / PIP_WHEEL
+    kept = folder / PIP_WHEEL
     kept.write_bytes(wheel)
-    return _succeeds(str(VENV / "bin" / "python"), f"{kept}/pip", "install", "--quiet", "--no-index", str(kept))
+    return _succeeds(str(folder / "bin" / "python"), f"{kept}/pip", "install", "--quiet", "--no-index", str(kept))
 
 
 def _fetch(url: str) -> bytes:
@@ -116,4 +158,4 @@ def _succeeds(*command: str) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -10,6 +10,8 @@ from pathlib import Path
 # Read by the client when it is first imported; nothing of a test run is sent anywhere.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
+# Models of a few rows: threads of numeric libraries would only wait for each other, and for the other test workers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import mlflow
 import pytest
