@@ -17,7 +17,7 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # What costs start-up time, or is not installed where only the SDK is.
 HEAVY = {"numpy", "sqlalchemy", "alembic", "pyarrow", "duckdb", "pandas", "sklearn", "scipy", "starlette", "obstore"}
 WEB = {"starlette", "uvicorn", "fastapi", "anyio"}
-EDGES = ("server", "client", "cli", "demo", "wire")
+EDGES = ("server", "client", "cli", "integrations", "demo", "wire")
 
 
 def test_the_import_contracts_hold() -> None:

@@ -49,10 +49,11 @@ class TrackingServer:
 
 
 @contextlib.contextmanager
-def serve(platform: Platform) -> Iterator[str]:
-    """Run the application in a thread, on a port that the system chooses."""
+def serve(platform: Platform, *, port: int = 0) -> Iterator[str]:
+    """Run the application in a thread, on a port that the system chooses unless one is given."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         server = uvicorn.Server(uvicorn.Config(build_app(platform), log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -31,6 +31,7 @@ COMMANDS = {
     "policy": "flyball.cli.models",
     "request": "flyball.cli.loops",
     "server": "flyball.cli.processes",
+    "sync": "flyball.cli.sync",
     "token": "flyball.cli.access",
     "ui": "flyball.cli.access",
     "up": "flyball.cli.processes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -45,7 +45,7 @@ class Client:
     token file on the same account. The owner's token is for this machine: it is never sent to another.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+    def __init__(self, url: str | None = None, token: str | None = None, *, retries: urllib3.Retry = RETRIES) -> None:
         settings = load_settings()
         self.url = (url or settings.resolved_server_url).rstrip("/")
         self.token = token or settings.token or _owner_token(settings, self.url)
@@ -53,7 +53,7 @@ class Client:
             raise InvalidInput(
                 "the token has characters that no token has; check that it was copied whole", field="token"
             )
-        self._pool = urllib3.PoolManager(retries=RETRIES, timeout=TIMEOUT, maxsize=4)
+        self._pool = urllib3.PoolManager(retries=retries, timeout=TIMEOUT, maxsize=4)
 
     def call(self, method: str, path: str, *, response: type[ShapeT], body: msgspec.Struct | None = None) -> ShapeT:
         """Call a route and return its answer.
@@ -76,6 +76,11 @@ class Client:
                 "POST", f"{path}?{urlencode(query)}", body=chunks, headers=headers, timeout=UPLOAD_TIMEOUT
             )
         return _read(answer, response)
+
+    def send(self, method: str, path: str, content: bytes | BinaryIO, *, response: type[ShapeT]) -> ShapeT:
+        """Send bytes, or a file from where it stands, and return the answer."""
+        headers = {"content-type": "application/octet-stream"}
+        return _read(self._request(method, path, body=content, headers=headers, timeout=UPLOAD_TIMEOUT), response)
 
     def download(self, path: str, into: Path) -> None:
         """Write what a route streams to a file, whole or not at all.
@@ -104,7 +109,7 @@ class Client:
         method: str,
         path: str,
         *,
-        body: bytes | Iterator[bytes] | None = None,
+        body: bytes | BinaryIO | Iterator[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: urllib3.Timeout = TIMEOUT,
         preload_content: bool = True,

@@ -72,6 +72,14 @@ class Settings:
     """Largest JSON request body accepted, in bytes (artifact uploads stream and have their own limit)."""
     max_artifact_bytes: int = 5_368_709_120
     """Largest single artifact accepted, in bytes."""
+    journal_folder: str = ""
+    """Folder of the journals in which training processes write what they log before it is sent; empty means `<home>/journal`."""
+    journal_max_bytes: int = 10_737_418_240
+    """Bytes that all journals of the folder may hold together; beyond it, points and files are dropped, which is said and counted."""
+    journal_sync_ms: int = 200
+    """Milliseconds after which a journal's records are safe from a loss of power; a killed process loses none."""
+    journal_exit_s: int = 10
+    """Seconds that a process which logs waits at its exit for its journal to be sent; the rest is left to the next one."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
 
@@ -84,6 +92,11 @@ class Settings:
     def resolved_artifacts_url(self) -> str:
         """The artifact URL with the default filled in."""
         return self.artifacts_url or (self.home / "artifacts").as_uri()
+
+    @property
+    def resolved_journal_folder(self) -> Path:
+        """The folder of the journals with the default filled in."""
+        return Path(self.journal_folder).expanduser().absolute() if self.journal_folder else self.home / "journal"
 
     @property
     def owner_token_file(self) -> Path:

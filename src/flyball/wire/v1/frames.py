@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from flyball.kernel.errors import InvalidInput, LimitExceeded
 
-_HEAD = struct.Struct("<II")
-HEAD_BYTES = _HEAD.size
+HEAD = struct.Struct("<II")
+HEAD_BYTES = HEAD.size
 MAX_RECORD_BYTES = 32 << 20
 """A description of a dataset may be 16 MB; anything longer than this is no record."""
 
@@ -25,7 +25,7 @@ def frame(record: bytes) -> bytes:
     """
     if len(record) > MAX_RECORD_BYTES:
         raise LimitExceeded(f"a record of {len(record)} bytes is larger than the limit of {MAX_RECORD_BYTES}")
-    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+    return HEAD.pack(len(record), zlib.crc32(record)) + record
 
 
 def whole_frame_at(buffer: bytes | memoryview, start: int) -> int | None:
@@ -33,7 +33,7 @@ def whole_frame_at(buffer: bytes | memoryview, start: int) -> int | None:
     body = start + HEAD_BYTES
     if body > len(buffer):
         return None
-    length, checksum = _HEAD.unpack_from(buffer, start)
+    length, checksum = HEAD.unpack_from(buffer, start)
     end = body + length
     # An empty record has a checksum of zero, as has a file system's hole: no record is empty.
     if not 0 < length <= MAX_RECORD_BYTES or end > len(buffer) or zlib.crc32(buffer[body:end]) != checksum:
@@ -45,7 +45,7 @@ def claimed_end(buffer: bytes | memoryview, start: int) -> int | None:
     """Return where a damaged frame says that it ends, so that the one behind it may be tried; None where it says nothing."""
     if start + HEAD_BYTES > len(buffer):
         return None
-    length, _ = _HEAD.unpack_from(buffer, start)
+    length, _ = HEAD.unpack_from(buffer, start)
     end = start + HEAD_BYTES + length
     return int(end) if 0 < length <= MAX_RECORD_BYTES and end <= len(buffer) else None
 

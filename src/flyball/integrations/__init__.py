@@ -1,0 +1,1 @@
+"""Integrations: what other tools load of us. Each folder knows its tool and none of the others."""
