@@ -71,7 +71,7 @@ def test_the_whole_story_happens_and_the_demo_stops_what_it_started(tmp_path: Pa
     assert told["accuracy_none"] < told["accuracy_flyball"] < told["accuracy_every_window_all_rows"]
     assert told["recovered_share"] > 0
     assert told["seconds"] > 0
-    for said in ("data fault: no training refused", "with Flyball", "flyball why, of the first alert", "intact: "):
+    for said in ("data fault: refused to train", "with Flyball", "flyball why, of the first alert", "intact: "):
         assert said in shown.text
     report = (shown.folder / "report.html").read_text()
     assert "<polyline" in report

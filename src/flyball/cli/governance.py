@@ -49,6 +49,16 @@ def reject(approval_id: str, reason: str) -> None:
     click.echo(f"{one.id} {one.state}")
 
 
+@approval.command()
+@click.argument("approval_id")
+@click.option("--reason", required=True)
+def withdraw(approval_id: str, reason: str) -> None:
+    """Take an approval back that you asked for; an owner may take back any."""
+    body = loops.Withdraw(reason=reason)
+    one = Client().call("POST", api("approvals", approval_id, "withdraw"), body=body, response=loops.ApprovalInfo)
+    click.echo(f"{one.id} {one.state}")
+
+
 @click.group()
 def audit() -> None:
     """The record of every change, chained by digest."""

@@ -157,8 +157,10 @@ def missing_parts(numbers: Numbers, records: Records, *, whole: bool) -> list[st
 
 def _deed(one: loops.RequestInfo) -> str:
     cause = one.cause.replace("_", " ") or "request"
-    versions = f"version {one.challenger}" if one.challenger else "no training"
-    return f"{cause}: {versions} {one.state.replace('_', ' ')}"
+    state = one.state.replace("_", " ")
+    if one.challenger:
+        return f"{cause}: version {one.challenger} {state}"
+    return f"{cause}: refused to train" if state == "refused" else f"{cause}: {state} without a version"
 
 
 def _told(one: monitors.AlertInfo) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from flyball.governance.entities import Approval, ApprovalId, ApprovalState, GovernanceEvent
-from flyball.governance.permissions import ROLES, Permission
+from flyball.governance.permissions import ROLES, Permission, Role
 from flyball.governance.ports import ApprovalStore, IdentityStore
 from flyball.kernel.canonical import Digest, digest_json, parse_digest
 from flyball.kernel.clock import Clock
@@ -15,8 +15,13 @@ from flyball.kernel.errors import Conflict, Corrupted, InvalidInput, NotFound, P
 from flyball.kernel.events import Edge, EventLog, Ref, ref
 from flyball.kernel.ids import new_id
 
-APPROVES = "approves"
-REJECTS = "rejects"
+# How each end of an approval is recorded: its event, and what it is to the decision.
+ENDS = {
+    ApprovalState.GRANTED: (GovernanceEvent.APPROVAL_GRANTED, "approves"),
+    ApprovalState.REJECTED: (GovernanceEvent.APPROVAL_REJECTED, "rejects"),
+    ApprovalState.WITHDRAWN: (GovernanceEvent.APPROVAL_WITHDRAWN, "withdraws"),
+    ApprovalState.EXPIRED: (GovernanceEvent.APPROVAL_EXPIRED, "expires"),
+}
 
 
 class Approvals:
@@ -84,7 +89,7 @@ class Approvals:
         Raises:
             NotFound: no such approval.
             InvalidInput: no reason is given.
-            PermissionDenied: the actor has no role that may approve. Who asked may not answer, by a withdrawal neither.
+            PermissionDenied: the actor has no role that may approve, or asked for it; who asked may withdraw it.
             Conflict: the approval is settled already.
         """
         if not reason.strip():
@@ -92,6 +97,38 @@ class Approvals:
         with self._database.transaction():
             pending = self._pending(approval, actor=actor)
             return self._settle(pending, ApprovalState.REJECTED, actor=actor, reason=reason)
+
+    def withdraw(self, approval: str, *, actor: str, reason: str) -> Approval:
+        """Take back the question, for good: nobody needs to answer it any more.
+
+        Raises:
+            NotFound: no such approval.
+            InvalidInput: no reason is given.
+            PermissionDenied: the actor neither asked for it nor is an owner.
+            Conflict: the approval is settled already.
+        """
+        if not reason.strip():
+            raise InvalidInput("a withdrawal needs a reason; who was about to answer will read it", field="reason")
+        with self._database.transaction():
+            found = self.get(approval)
+            self._require_asker(found, actor)
+            return self._settle(_require_pending(found), ApprovalState.WITHDRAWN, actor=actor, reason=reason)
+
+    def is_overdue(self, approval: Approval, within_ms: int) -> bool:
+        """Tell whether an approval still waits after so long a time."""
+        waited_ms = self._clock.now_ms() - approval.requested_ms
+        return approval.state is ApprovalState.PENDING and waited_ms >= within_ms
+
+    def expire(self, approval: str, *, actor: str, reason: str) -> Approval:
+        """End an approval that nobody answered in time; for automation that waits for it.
+
+        Raises:
+            NotFound: no such approval.
+            Conflict: the approval is settled already.
+        """
+        with self._database.transaction():
+            pending = _require_pending(self.get(approval))
+            return self._settle(pending, ApprovalState.EXPIRED, actor=actor, reason=reason)
 
     def get(self, approval: str) -> Approval:
         """Return an approval.
@@ -127,16 +164,25 @@ class Approvals:
         found = self.get(approval)
         if actor == found.requested_by:
             raise PermissionDenied(
-                f"{actor} asked for this approval and may not answer it; another approver must", field="actor"
+                f"{actor} asked for this approval and may not answer it; another approver must, or withdraw it",
+                field="actor",
             )
         identity = self._identities.find_identity(actor)
         if identity is None or identity.disabled_ms is not None:
             raise PermissionDenied(f"'{actor}' is no identity that may approve: unknown or disabled", field="actor")
         if Permission.APPROVALS_APPROVE not in ROLES[identity.role]:
             raise PermissionDenied(f"the role '{identity.role}' of {actor} may not approve", field="actor")
-        if found.state is not ApprovalState.PENDING:
-            raise _settled(found)
-        return found
+        return _require_pending(found)
+
+    def _require_asker(self, approval: Approval, actor: str) -> None:
+        identity = self._identities.find_identity(actor)
+        if identity is None or identity.disabled_ms is not None:
+            raise PermissionDenied(f"'{actor}' is no identity that may withdraw: unknown or disabled", field="actor")
+        if actor != approval.requested_by and identity.role is not Role.OWNER:
+            raise PermissionDenied(
+                f"{approval.requested_by} asked for this approval; only they or an owner may withdraw it, not {actor}",
+                field="actor",
+            )
 
     def _settle(self, pending: Approval, state: ApprovalState, *, actor: str, reason: str = "") -> Approval:
         settled = dataclasses.replace(
@@ -144,11 +190,8 @@ class Approvals:
         )
         if not self._store.settle_approval(settled):
             raise _settled(self.get(pending.id))
-        granted = state is ApprovalState.GRANTED
-        kind = GovernanceEvent.APPROVAL_GRANTED if granted else GovernanceEvent.APPROVAL_REJECTED
-        edge = Edge(
-            subject=_ref(settled), relation=APPROVES if granted else REJECTS, object=ref("decision", settled.decision)
-        )
+        kind, relation = ENDS[state]
+        edge = Edge(subject=_ref(settled), relation=relation, object=ref("decision", settled.decision))
         self._record(kind, settled, actor=actor, edges=(edge,))
         return settled
 
@@ -207,6 +250,12 @@ def _compare(approval: Approval, content: Mapping[str, Digest]) -> None:
                 f"given {given or 'nothing'}; ask for a new approval",
                 field=f"content.{key}",
             )
+
+
+def _require_pending(approval: Approval) -> Approval:
+    if approval.state is not ApprovalState.PENDING:
+        raise _settled(approval)
+    return approval
 
 
 def _settled(approval: Approval) -> Conflict:

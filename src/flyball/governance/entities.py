@@ -28,6 +28,8 @@ class GovernanceEvent(EventKind):
     APPROVAL_REQUESTED = "approval.requested"
     APPROVAL_GRANTED = "approval.granted"
     APPROVAL_REJECTED = "approval.rejected"
+    APPROVAL_WITHDRAWN = "approval.withdrawn"
+    APPROVAL_EXPIRED = "approval.expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,13 @@ class Principal:
 
 
 class ApprovalState(StrEnum):
-    """Where an approval stands. The last two are final."""
+    """Where an approval stands. All but the first are final; withdrawn and expired are no answer of an approver."""
 
     PENDING = "pending"
     GRANTED = "granted"
     REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

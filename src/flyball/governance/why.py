@@ -31,10 +31,22 @@ MOMENTS = frozenset({"alert", "window", "request"})
 # version, so it is a reason why the version is where it is. By kind of thing: (relation, kind of the subject).
 ANSWERS = {
     "model-version": (("judged", "decision"), ("of", "rollout")),
-    "decision": (("approves", "approval"), ("rejects", "approval")),
+    "decision": (
+        ("approves", "approval"),
+        ("rejects", "approval"),
+        ("withdraws", "approval"),
+        ("expires", "approval"),
+    ),
 }
 
-PASSIVE = {"judged": "judged-by", "of": "rolled-out-by", "approves": "approved-by", "rejects": "rejected-by"}
+PASSIVE = {
+    "judged": "judged-by",
+    "of": "rolled-out-by",
+    "approves": "approved-by",
+    "rejects": "rejected-by",
+    "withdraws": "withdrawn-by",
+    "expires": "expired-by",
+}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -91,7 +91,7 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
 
 def _detail(drift: FeatureDrift) -> str:
     if drift.newly_varying:
-        return f"it stood still before; {drift.effect:.0%} of the rows differ, {drift.threshold:.0%} are allowed"
+        return f"one value before, {drift.effect:.0%} of the rows differ from it now"
     return f"{drift.measure.replace('_', ' ')} {drift.effect:.4g}, threshold {drift.threshold:.4g}"
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 from typing import assert_never
 
-from flyball.governance.entities import ApprovalState
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import Conflict, FlyballError, StoreFull, Unavailable
 from flyball.kernel.events import Edge, ref
@@ -78,7 +77,7 @@ class Conductor:
         if running is None:
             return self._watch.find_call(loop) is not None
         if running.state is RequestState.AWAITING_APPROVAL:
-            return self._rooms.approvals.get(running.approval_id).state is not ApprovalState.PENDING
+            return self._release.has_answer(running, loop)
         if running.state is RequestState.CANARY:
             return self._release.has_news(running, loop)
         return True

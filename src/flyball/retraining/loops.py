@@ -59,7 +59,9 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A guarded loop, as its file says it.
 
     `react_to`: the kinds of alert that open a request. `cool_down` and `max_requests` within `period` count requests that
-    trained, in event time. `ratchet`: a new champion never lowers the bar that quality is held against.
+    trained, in event time. `answer_within`: how long people have to answer, in wall-clock time, before the approval expires and
+    its request is refused; without it an approval waits for ever. `ratchet`: a new champion never lowers the bar that quality
+    is held against.
     """
 
     loop: str
@@ -76,12 +78,18 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     period: str
     time_column: str = "time_ms"
     react_to: tuple[str, ...] = ("data_fault", "quality_drop")
+    answer_within: str = ""
     ratchet: bool = False
 
     @property
     def cool_down_ms(self) -> int:
         """Least event time between two trainings."""
         return parse_duration_ms(self.cool_down, field="cool_down")
+
+    @property
+    def answer_within_ms(self) -> int | None:
+        """Longest wall-clock time that an approval may wait, None without an end."""
+        return parse_duration_ms(self.answer_within, field="answer_within") if self.answer_within else None
 
     @property
     def period_ms(self) -> int:
@@ -109,6 +117,7 @@ def parse_loop(text: str) -> Loop:
     _require(loop.cool_down_ms >= 0, "cool_down", "must not be negative")
     _require(loop.max_requests > 0, "max_requests", "must be at least 1")
     _require(loop.period_ms > 0, "period", "must be longer than nothing")
+    _require(loop.answer_within_ms is None or loop.answer_within_ms > 0, "answer_within", "must be longer than nothing")
     _check_training(loop.training)
     _check_canary(loop.canary)
     return loop

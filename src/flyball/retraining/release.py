@@ -32,11 +32,12 @@ class Release:
     def heed_answer(self, request: Request, loop: Loop, lease: Lease) -> Request:
         """Act on the approver's answer, if there is one; on a grant only if it covers what is there now."""
         approval = self._rooms.approvals.get(request.approval_id)
-        if approval.state is ApprovalState.REJECTED:
-            reason = f"{approval.decided_by} rejected it: {approval.reason}"
-            return self._requests.end(request, RequestState.REFUSED, reason, lease=lease)
-        if approval.state is not ApprovalState.GRANTED:
+        if self._is_overdue(approval, loop):
+            return self._expire(request, loop, approval, lease=lease)
+        if approval.state is ApprovalState.PENDING:
             return request
+        if approval.state is not ApprovalState.GRANTED:
+            return self._requests.end(request, RequestState.REFUSED, _why_not(approval), lease=lease)
         with self._rooms.database.transaction():
             obstacle = self._obstacle(request, loop, approval)
             if obstacle:
@@ -44,6 +45,11 @@ class Release:
             if request.champion is None:
                 return self._install(request, loop, approval, lease=lease)
             return self._start_canary(request, loop, approval, lease=lease)
+
+    def has_answer(self, request: Request, loop: Loop) -> bool:
+        """Tell whether the approval was answered, withdrawn, or has waited too long."""
+        approval = self._rooms.approvals.get(request.approval_id)
+        return approval.state is not ApprovalState.PENDING or self._is_overdue(approval, loop)
 
     def observe(self, request: Request, loop: Loop, lease: Lease) -> Request:
         """Look at the canary, and end the request when its rollout ends, whoever ended it."""
@@ -79,6 +85,16 @@ class Release:
             if request.rollout_id and self._rollout(request).state is RolloutState.RUNNING:
                 self._rooms.deployments.rollback(RolloutId(request.rollout_id), actor=LOOP_ACTOR, reason=reason)
             return self._requests.end(request, state, reason, lease=lease)
+
+    def _is_overdue(self, approval: Approval, loop: Loop) -> bool:
+        within_ms = loop.answer_within_ms
+        return within_ms is not None and self._rooms.approvals.is_overdue(approval, within_ms)
+
+    def _expire(self, request: Request, loop: Loop, approval: Approval, *, lease: Lease) -> Request:
+        with self._rooms.database.transaction():
+            reason = f"nobody answered within {loop.answer_within}"
+            expired = self._rooms.approvals.expire(approval.id, actor=LOOP_ACTOR, reason=reason)
+            return self._requests.end(request, RequestState.REFUSED, _why_not(expired), lease=lease)
 
     def _obstacle(self, request: Request, loop: Loop, approval: Approval) -> str:
         decision = self._rooms.gatekeeper.decision(request.decision_id)
@@ -129,6 +145,13 @@ class Release:
 
     def _rollout(self, request: Request) -> Rollout:
         return self._rooms.deployments.get_rollout(RolloutId(request.rollout_id))
+
+
+def _why_not(approval: Approval) -> str:
+    if approval.state is ApprovalState.EXPIRED:
+        return f"the approval expired: {approval.reason}"
+    said = {ApprovalState.REJECTED: "rejected it", ApprovalState.WITHDRAWN: "took the question back"}[approval.state]
+    return f"{approval.decided_by} {said}: {approval.reason}"
 
 
 def _is_news(rollout: Rollout, outcomes: tuple[Outcomes, Outcomes]) -> bool:

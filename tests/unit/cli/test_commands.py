@@ -121,6 +121,7 @@ def test_data_is_added_listed_and_shown(run: Run, tmp_path: Path) -> None:
         (("decision", "show", "none"), "none"),
         (("alert", "acknowledge", "none"), "none"),
         (("approval", "approve", "none", "--digest", "0"), "none"),
+        (("approval", "withdraw", "none", "--reason", "late"), "none"),
         (("loop", "promote", "l", "0", "--training", "a/1", "--holdout", "a/1"), ">= 1"),
         (("pipeline", "run", "nothing"), "module:function"),
         (("pipeline", "run", "a:b", "--param", "x"), "name=value"),

@@ -7,6 +7,7 @@ from flyball.governance.access import OWNER, Access
 from flyball.governance.approvals import Approvals, content_digest
 from flyball.governance.entities import ApprovalState
 from flyball.kernel.canonical import digest_bytes, digest_json
+from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict, Corrupted, InvalidInput, NotFound, PermissionDenied
 from flyball.kernel.events import Edge, EventLog, ref
@@ -162,3 +163,50 @@ def test_content_edited_in_the_database_approves_nothing(approvals: Approvals, g
         )
     with pytest.raises(Corrupted, match="does not prove"):
         approvals.verify(granted, other)
+
+
+@pytest.mark.parametrize("actor", [LOOP, OWNER])
+def test_who_asked_or_an_owner_takes_an_approval_back(
+    approvals: Approvals, pending: str, access: Access, events: EventLog, actor: str
+) -> None:
+    access.bootstrap_owner()
+    found = approvals.withdraw(pending, actor=actor, reason="the feed is being rebuilt")
+    assert (found.state, found.decided_by, found.reason) == (
+        ApprovalState.WITHDRAWN,
+        actor,
+        "the feed is being rebuilt",
+    )
+    last = events.history(ref("approval", pending))[-1]
+    assert (last.kind, last.actor, last.payload["reason"]) == ("approval.withdrawn", actor, "the feed is being rebuilt")
+    assert [edge.relation for edge in events.store.edges_to(ref("decision", "d1"))] == ["withdraws"]
+    with pytest.raises(Conflict, match="was withdrawn by"):
+        approvals.approve(pending, digest_json(CONTENT), actor=APPROVER)
+    with pytest.raises(Conflict, match="is withdrawn, not granted"):
+        approvals.verify(pending, CONTENT)
+
+
+@pytest.mark.parametrize("actor", [APPROVER, "user:engineer", "user:nobody", ""])
+def test_nobody_else_takes_an_approval_back(approvals: Approvals, pending: str, actor: str) -> None:
+    with pytest.raises(PermissionDenied):
+        approvals.withdraw(pending, actor=actor, reason="no")
+    assert approvals.get(pending).state is ApprovalState.PENDING
+
+
+def test_a_withdrawal_needs_a_reason_and_an_open_question(approvals: Approvals, pending: str, granted: str) -> None:
+    with pytest.raises(InvalidInput, match="needs a reason"):
+        approvals.withdraw(pending, actor=LOOP, reason=" ")
+    with pytest.raises(Conflict, match="was granted by user:approver already"):
+        approvals.withdraw(granted, actor=LOOP, reason="too late")
+
+
+def test_an_approval_that_waited_too_long_expires(approvals: Approvals, pending: str, clock: ManualClock) -> None:
+    assert not approvals.is_overdue(approvals.get(pending), 1_000)
+    clock.advance(1_000)
+    assert approvals.is_overdue(approvals.get(pending), 1_000)
+    expired = approvals.expire(pending, actor=LOOP, reason="nobody answered")
+    assert expired.state is ApprovalState.EXPIRED
+    assert not approvals.is_overdue(expired, 1_000)
+    with pytest.raises(Conflict, match="was expired by"):
+        approvals.approve(pending, digest_json(CONTENT), actor=APPROVER)
+    with pytest.raises(Conflict, match="was expired by"):
+        approvals.expire(pending, actor=LOOP, reason="again")

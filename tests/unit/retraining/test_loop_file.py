@@ -35,6 +35,8 @@ def test_a_loop_file_says_all_of_it() -> None:
         ("label_column: up", "label_column: 7", "label_column"),
         ("cool_down: 4d", "cool_down: soon", "cool_down"),
         ("max_requests: 2", "max_requests: 0", "max_requests"),
+        ("max_requests: 2", "max_requests: 2\nanswer_within: 0d", "answer_within"),
+        ("max_requests: 2", "max_requests: 2\nanswer_within: soon", "answer_within"),
         ("period: 60d", "period: 0d", "period"),
         ("span: 12d", "span: 2d", "training.span"),
         ("span: 12d", "span: long", "training.span"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.retraining.documents import LOOP
 from tests.unit.retraining.scenes import ended, on_trial, promote_by_hand, waiting
-from tests.unit.retraining.stage import APPROVER, NAME, OWNER, Stage, falling, rising
+from tests.unit.retraining.stage import APPROVER, DAY, ENGINEER, NAME, OWNER, Stage, falling, rising
 
+from flyball.governance.entities import ApprovalState
 from flyball.kernel.errors import Conflict, PermissionDenied, Unavailable
 from flyball.retraining.entities import RequestState
 
@@ -26,6 +28,38 @@ def test_a_person_may_reject(stage: Stage) -> None:
     request = ended(stage)
     assert request.state is RequestState.REFUSED
     assert request.reason == f"{APPROVER} rejected it: the feed is being rebuilt"
+
+
+def test_an_approval_taken_back_ends_its_request(stage: Stage) -> None:
+    request = waiting(stage)
+    stage.platform.approvals.withdraw(request.approval_id, actor=OWNER, reason="the feed is being rebuilt")
+    assert stage.conductor.is_due(stage.loop)
+    after = ended(stage)
+    assert (after.id, after.state) == (request.id, RequestState.REFUSED)
+    assert after.reason == f"{OWNER} took the question back: the feed is being rebuilt"
+    assert (stage.champion, stage.alias) == (1, 1)
+
+
+def test_an_approval_that_nobody_answers_in_time_expires_and_the_loop_goes_on(stage: Stage) -> None:
+    stage.platform.requests.put_loop(LOOP + "answer_within: 3d\n", actor=ENGINEER)
+    request = waiting(stage)
+    stage.clock.advance(3 * DAY - 1)
+    assert not stage.conductor.is_due(stage.loop)
+    stage.clock.advance(1)
+    assert stage.conductor.is_due(stage.loop)
+    stage.lease = stage.take_lease("worker:2")
+    after = ended(stage)
+    assert (after.id, after.state) == (request.id, RequestState.REFUSED)
+    assert after.reason == "the approval expired: nobody answered within 3d"
+    assert stage.platform.approvals.get(request.approval_id).state is ApprovalState.EXPIRED
+    assert not stage.conductor.is_due(stage.loop)
+    assert stage.platform.requests.running(NAME) is None
+
+
+def test_without_a_time_to_answer_in_an_approval_waits(stage: Stage) -> None:
+    waiting(stage)
+    stage.clock.advance(1_000 * DAY)
+    assert not stage.conductor.is_due(stage.loop)
 
 
 def test_nobody_approves_what_he_asked_for(empty_stage: Stage) -> None:

@@ -77,6 +77,11 @@ def reject(call: Call[shapes.Reject]) -> shapes.ApprovalInfo:
     return _approval(call.platform.approvals.reject(call.path["approval"], actor=call.actor, reason=call.body.reason))
 
 
+def withdraw(call: Call[shapes.Withdraw]) -> shapes.ApprovalInfo:
+    """Take an approval back."""
+    return _approval(call.platform.approvals.withdraw(call.path["approval"], actor=call.actor, reason=call.body.reason))
+
+
 def _loop(found: Loop, *, busy: bool) -> shapes.LoopInfo:
     return shapes.LoopInfo(
         name=found.loop, endpoint=found.endpoint, model=found.model, monitor=found.monitor, busy=busy
@@ -194,5 +199,14 @@ ROUTES = (
         request=shapes.Reject,
         response=shapes.ApprovalInfo,
         summary="Reject an approval",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/approvals/{approval}/withdraw",
+        permission=Permission.APPROVALS_REQUEST,
+        handler=withdraw,
+        request=shapes.Withdraw,
+        response=shapes.ApprovalInfo,
+        summary="Withdraw an approval that one asked for",
     ),
 )

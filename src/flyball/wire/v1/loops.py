@@ -93,3 +93,9 @@ class Reject(Body):
     """Why not."""
 
     reason: str
+
+
+class Withdraw(Body):
+    """Why nobody needs to answer any more."""
+
+    reason: str
