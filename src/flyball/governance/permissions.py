@@ -20,6 +20,8 @@ class Permission(StrEnum):
     DATASETS_WRITE = "datasets:write"
     REGISTRY_READ = "registry:read"
     REGISTRY_WRITE = "registry:write"
+    WEBHOOKS_MANAGE = "webhooks:manage"
+    """To see them as well, because a webhook's address may be a secret."""
     GATES_DECIDE = "gates:decide"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
@@ -80,7 +82,7 @@ _BUILD = frozenset(
 ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.OWNER: frozenset(Permission),
-        Role.ENGINEER: _LOOK | _BUILD | {Permission.UI_OPEN},
+        Role.ENGINEER: _LOOK | _BUILD | {Permission.WEBHOOKS_MANAGE, Permission.UI_OPEN},
         Role.APPROVER: _LOOK
         | {Permission.APPROVALS_APPROVE, Permission.POLICIES_WRITE, Permission.ALERTS_WRITE, Permission.UI_OPEN},
         Role.VIEWER: _LOOK | {Permission.UI_OPEN},

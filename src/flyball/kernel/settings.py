@@ -80,6 +80,13 @@ class Settings:
     """Milliseconds after which a journal's records are safe from a loss of power; a killed process loses none."""
     journal_exit_s: int = 10
     """Seconds that a process which logs waits at its exit for its journal to be sent; the rest is left to the next one."""
+    egress_hosts: str = "*"
+    """Comma-separated hosts that webhooks may be sent to: `*` (every host with a public address), `hooks.example.com`, `*.example.com`,
+    `host:8443`, `http://host` (plain HTTP); a host named in full may have a private address. Empty means none."""
+    egress_timeout_s: int = 10
+    """Seconds after which a request to the outside is given up."""
+    webhook_attempts: int = 8
+    """Attempts at one delivery of a webhook, with pauses that grow from one second to an hour, before it is given up."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
 

@@ -14,6 +14,9 @@ from flyball.registry import naming
 from flyball.registry.entities import ModelVersion, RegisteredModel, RegistryEvent, version_ref
 from flyball.registry.ports import DigestOf, EvidenceStore, ModelStore, VersionStore
 from flyball.registry.search import search_models, versions_of
+from flyball.registry.webhooks import notices
+from flyball.registry.webhooks.announcing import Announcer
+from flyball.registry.webhooks.entities import Notice
 from flyball.tracking.entities import Page
 from flyball.tracking.search import page_of
 
@@ -31,7 +34,14 @@ class RegisteredModels:
     """The half of the registry that knows no version. Each change locks the model's row, so two never overlap."""
 
     def __init__(
-        self, stores: RegistryStores, *, digest_of: DigestOf, events: EventLog, clock: Clock, database: Database
+        self,
+        stores: RegistryStores,
+        *,
+        digest_of: DigestOf,
+        events: EventLog,
+        clock: Clock,
+        database: Database,
+        announcer: Announcer | None = None,
     ) -> None:
         self._models = stores.models
         self._versions = stores.versions
@@ -40,6 +50,7 @@ class RegisteredModels:
         self._events = events
         self._clock = clock
         self._database = database
+        self._announcer = announcer
 
     def create_model(
         self, name: str, *, actor: str, description: str = "", tags: Mapping[str, str] | None = None
@@ -63,6 +74,7 @@ class RegisteredModels:
             self._models.add(model)
             payload: dict[str, JsonValue] = {"description": model.description, "tags": dict(model.tags)}
             self._record(RegistryEvent.MODEL_CREATED, model.ref, payload=payload, actor=actor)
+            self._announce(notices.model_created(model))
         return model
 
     def get_model(self, name: str) -> RegisteredModel:
@@ -131,7 +143,9 @@ class RegisteredModels:
         tags = naming.clean_tags({key: value})
         with self._database.transaction():
             model = self._lock(name)
-            self._save_model(dataclasses.replace(model, tags={**model.tags, **tags}), {"tags": tags}, actor=actor)
+            changed = dataclasses.replace(model, tags={**model.tags, **tags})
+            self._save_model(changed, {"tags": tags}, actor=actor)
+            self._announce(notices.model_tag_set(changed, key, value))
 
     def delete_model_tag(self, name: str, key: str, *, actor: str) -> None:
         """Remove a tag of a model; without effect when it is not there."""
@@ -141,6 +155,7 @@ class RegisteredModels:
             if key in model.tags:
                 kept = {other: value for other, value in model.tags.items() if other != key}
                 self._save_model(dataclasses.replace(model, tags=kept), {"tags_removed": [key]}, actor=actor)
+                self._announce(notices.model_tag_deleted(model, key))
 
     def _refuse_names_of_others(self, name: str, new_name: str) -> None:
         if self._versions.last_number(new_name) and not self._was_named(name, new_name):
@@ -173,6 +188,10 @@ class RegisteredModels:
         self._models.save(model)
         self._record(RegistryEvent.MODEL_UPDATED, model.ref, payload=payload, actor=actor)
         return model
+
+    def _announce(self, notice: Notice | None) -> None:
+        if self._announcer is not None and notice is not None:
+            self._announcer.announce(notice)
 
     def _all_versions(self, name: str) -> list[ModelVersion]:
         return self._versions.search(versions_of(name))

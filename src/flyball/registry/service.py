@@ -22,6 +22,7 @@ from flyball.registry.entities import (
 from flyball.registry.models import RegisteredModels
 from flyball.registry.search import search_versions
 from flyball.registry.sources import Registered, parse_registered
+from flyball.registry.webhooks import notices
 from flyball.tracking.entities import Page
 from flyball.tracking.search import page_of
 
@@ -81,6 +82,7 @@ class Registry(RegisteredModels):
                 actor=actor,
                 edges=(*_made_by(version), *edges),
             )
+            self._announce(notices.version_created(version))
         return version
 
     def get_version(self, name: str, version: int) -> ModelVersion:
@@ -147,6 +149,7 @@ class Registry(RegisteredModels):
             found = self._lock_version(name, version)
             changed = dataclasses.replace(found, tags={**found.tags, **tags})
             self._save_version(changed, {"tags": tags}, actor=actor)
+            self._announce(notices.version_tag_set(self.get_model(name), version, key=key, value=value))
 
     def delete_version_tag(self, name: str, version: int, *, key: str, actor: str) -> None:
         """Remove a tag of a version; without effect when it is not there."""
@@ -156,6 +159,7 @@ class Registry(RegisteredModels):
             if key in found.tags:
                 kept = {other: value for other, value in found.tags.items() if other != key}
                 self._save_version(dataclasses.replace(found, tags=kept), {"tags_removed": [key]}, actor=actor)
+                self._announce(notices.version_tag_deleted(self.get_model(name), version, key=key))
 
     def set_stage(
         self, name: str, version: int, *, stage: str, archive_existing: bool = False, actor: str
@@ -214,6 +218,7 @@ class Registry(RegisteredModels):
                 "digest": target.digest,
             }
             self._record(RegistryEvent.ALIAS_MOVED, model.ref, payload=payload, actor=actor)
+            self._announce(notices.alias_set(model, alias, version))
 
     def remove_alias(self, name: str, alias: str, *, expected: int | Expected | None = ANY, actor: str) -> None:
         """Remove an alias; without effect when it is not there.
@@ -232,6 +237,7 @@ class Registry(RegisteredModels):
             self._models.save(dataclasses.replace(model, aliases=kept))
             payload: dict[str, JsonValue] = {"alias": alias, "previous": previous}
             self._record(RegistryEvent.ALIAS_REMOVED, model.ref, payload=payload, actor=actor)
+            self._announce(notices.alias_removed(model, alias))
 
     def version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """Return the version an alias points at; `latest` is the newest one.

@@ -23,6 +23,7 @@ from flyball.governance.why import Why
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.db import Database, open_database
+from flyball.kernel.egress import Egress, parse_destinations
 from flyball.kernel.errors import Conflict, InvalidInput, NotFound
 from flyball.kernel.events import EventLog, Ref, ref
 from flyball.kernel.events.sql import SqlEventStore
@@ -41,6 +42,11 @@ from flyball.pipelines.sql import SqlPipelineStore
 from flyball.registry import ANY, Gatekeeper, Registry
 from flyball.registry.sources import digest_in
 from flyball.registry.sql import SqlDecisionStore, open_stores
+from flyball.registry.webhooks import Webhooks
+from flyball.registry.webhooks.announcing import Outbox
+from flyball.registry.webhooks.delivery import Deliverer
+from flyball.registry.webhooks.management import WebhookStores
+from flyball.registry.webhooks.sql import SqlDeliveryStore, SqlWebhookStore
 from flyball.retraining.conduct import Conductor, Rooms
 from flyball.retraining.gathering import dataset_of
 from flyball.retraining.ground import CHAMPION
@@ -99,8 +105,43 @@ class Platform:
     @cached_property
     def registry(self) -> Registry:
         """Models and their versions."""
-        stores, digest_of = open_stores(self.database), digest_in(self.artifacts)
-        return Registry(stores, digest_of=digest_of, events=self.events, clock=self.clock, database=self.database)
+        return Registry(
+            open_stores(self.database),
+            digest_of=digest_in(self.artifacts),
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+            announcer=Outbox(self.hooks.webhooks, self.hooks.deliveries, clock=self.clock),
+        )
+
+    @cached_property
+    def hooks(self) -> WebhookStores:
+        """Where webhooks and what they wait for are kept."""
+        return WebhookStores(webhooks=SqlWebhookStore(self.database), deliveries=SqlDeliveryStore(self.database))
+
+    @cached_property
+    def egress(self) -> Egress:
+        """The way out."""
+        allowed = parse_destinations(self.settings.egress_hosts, field="egress_hosts")
+        return Egress(allowed, timeout_s=self.settings.egress_timeout_s)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Who is told of what happens in the registry."""
+        return Webhooks(self.hooks, egress=self.egress, events=self.events, clock=self.clock, database=self.database)
+
+    @cached_property
+    def deliverer(self) -> Deliverer:
+        """Who tells them."""
+        return Deliverer(
+            self.hooks,
+            self.webhooks,
+            egress=self.egress,
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+            attempts=self.settings.webhook_attempts,
+        )
 
     @cached_property
     def gatekeeper(self) -> Gatekeeper:

@@ -22,6 +22,7 @@ from flyball.kernel.leases.holding import Holdings
 from flyball.kernel.logs import get_logger
 from flyball.pipelines.entities import RunState
 from flyball.retraining.loops import Loop
+from flyball.server.courier import Courier
 from flyball.server.platform import Platform
 
 SERVICE = "service:pipelines"
@@ -58,6 +59,7 @@ class Worker:
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
+        self._courier = Courier(platform.deliverer, leases=platform.leases, holdings=self._holdings)
 
     def run(self) -> None:
         """Work until `stop`; an error in one task is logged and does not keep the others from their turn."""
@@ -67,6 +69,7 @@ class Worker:
                 with contextlib.suppress(Empty):
                     self._wake.get(timeout=pause_s)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._courier.close()
         self._holdings.close()
 
     def stop(self) -> None:
@@ -76,7 +79,13 @@ class Worker:
 
     def round(self) -> bool:
         """Do everything that is due once; return whether anything was done."""
-        tasks: tuple[Callable[[], bool], ...] = (self._sweep, self._start_pipelines, self._evaluate, self._conduct)
+        tasks: tuple[Callable[[], bool], ...] = (
+            self._sweep,
+            self._start_pipelines,
+            self._tell_webhooks,
+            self._evaluate,
+            self._conduct,
+        )
         done = [self._guarded(task.__name__.removeprefix("_"), task) for task in tasks]  # each has its turn
         return any(done)
 
@@ -106,6 +115,9 @@ class Worker:
         for lease in lost:
             _log.warning("lease_lost", name=lease.name, holder=lease.holder)
         return bool(self._platform.pipelines.sweep_lost())
+
+    def _tell_webhooks(self) -> bool:
+        return self._courier.turn()
 
     def _start_pipelines(self) -> bool:
         self._running = {run_id: future for run_id, future in self._running.items() if not future.done()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, uploads
+from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, uploads, webhooks
 from flyball.server.routing import Route
 
 _API = "/api/"
@@ -32,5 +32,6 @@ ROUTES: tuple[Route, ...] = _doubled(
         *artifacts.ROUTES,
         *uploads.ROUTES,
         *registry.ROUTES,
+        *webhooks.ROUTES,
     )
 )
