@@ -20,6 +20,7 @@ os.environ["DO_NOT_TRACK"] = "true"
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pytest
 import urllib3
@@ -113,6 +114,12 @@ class Process:
         return self.pool.request("POST", f"{self.status[1]}/v2/models/elec2/infer", body=body, headers=headers)
 
     @property
+    def caller_count(self) -> int:
+        """How many connections it has accepted that are still open."""
+        open_ones = psutil.Process(self.popen.pid).net_connections("tcp")
+        return sum(one.status == psutil.CONN_ESTABLISHED for one in open_ones)
+
+    @property
     def taken(self) -> list[str]:
         tables = [pa.ipc.open_file(path.read_bytes()).read_all() for path in self.home.glob("*.taken")]
         return [name for table in tables for name in table.column("prediction_id").to_pylist()]
@@ -182,7 +189,8 @@ def test_a_request_that_is_being_answered_at_sigterm_is_answered(process: Proces
     threads = [threading.Thread(target=lambda part=part: statuses.append(process.ask(*part).status)) for part in names]
     for thread in threads:
         thread.start()
-    time.sleep(0.15)
+    wait_until(lambda: process.caller_count == len(names))
+    time.sleep(0.15)  # and their bodies arrive
     assert len(statuses) < len(names), "all were answered before the signal; ask for more rows"
     process.popen.send_signal(signal.SIGTERM)
     for thread in threads:

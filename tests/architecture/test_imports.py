@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import grimp
 import pytest
@@ -21,7 +22,7 @@ EDGES = ("server", "client", "cli", "integrations", "demo", "wire")
 
 
 def test_the_import_contracts_hold() -> None:
-    lint = [str(ROOT / ".venv" / "bin" / "lint-imports"), "--no-cache"]
+    lint = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     answer = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
 
