@@ -85,8 +85,8 @@ class JournalFolder:
     origin: Origin
 
     @classmethod
-    def create(cls, root: Path, *, server: str) -> JournalFolder:
-        """Make a journal in the folder of journals, readable for its account only."""
+    def create(cls, root: Path, *, server: str, ships: bool = False) -> tuple[JournalFolder, tuple[Lock, ...]]:
+        """Make a journal in the folder of journals, readable for its account only, with the right to write, and to ship."""
         make_private(root)
         make_private(root / "made")
         origin = Origin(
@@ -97,14 +97,15 @@ class JournalFolder:
             pid=os.getpid(),
             created_ms=time.time_ns() // 1_000_000,
         )
-        draft = root / f".{origin.journal}"
-        make_private(draft)
-        make_private(draft / "files")
-        write_whole(draft / "journal.json", msgspec.json.encode(origin))
-        path = root / origin.journal
-        draft.rename(path)
+        draft = cls(path=root / f".{origin.journal}", origin=origin)
+        make_private(draft.path)
+        make_private(draft.files)
+        write_whole(draft.path / "journal.json", msgspec.json.encode(origin))
+        # Before it has its name: another process would take it for one that was left behind, ship its nothing, and remove it.
+        locks = (draft.own(), draft.lead() if ships else None)
+        path = draft.path.rename(root / origin.journal)
         sync_folder(root)
-        return cls(path=path, origin=origin)
+        return cls(path=path, origin=origin), tuple(lock for lock in locks if lock is not None)
 
     @classmethod
     def open(cls, path: Path) -> JournalFolder:

@@ -14,7 +14,7 @@ import msgspec
 from flyball.client.client import Client
 from flyball.client.journal.courier import Courier
 from flyball.client.journal.files import Files
-from flyball.client.journal.folder import JournalFolder, Lock, Made, make_private, recall, remember
+from flyball.client.journal.folder import JournalFolder, Lock, Made, recall, remember
 from flyball.client.journal.reader import Reader
 from flyball.client.journal.shipper import Shipper
 from flyball.client.journal.writer import Writer
@@ -40,7 +40,7 @@ class Limits:
 class Journal:
     """Write what a process logs. Every method may be called from any thread; a forked child must `abandon` it."""
 
-    def __init__(self, folder: JournalFolder, locks: tuple[Lock | None, ...], writer: Writer) -> None:
+    def __init__(self, folder: JournalFolder, locks: tuple[Lock, ...], writer: Writer) -> None:
         self.folder = folder
         self._locks = locks
         self._writer = writer
@@ -59,9 +59,7 @@ class Journal:
         resolved: Callable[[str, shapes.Resolved], None] = lambda _key, _found: None,
     ) -> Journal:
         """Make a journal; with `connect` it is shipped while it is written, without one it waits for `flyball sync`."""
-        make_private(root)
-        folder = JournalFolder.create(root, server=server)
-        locks = (folder.own(), folder.lead() if connect is not None else None)
+        folder, locks = JournalFolder.create(root, server=server, ships=connect is not None)
         writer = Writer(folder, max_bytes=limits.max_bytes, sync_ms=limits.sync_ms)
         made = cls(folder, locks, writer)
         if connect is not None:
@@ -150,5 +148,4 @@ class Journal:
 
     def _release(self) -> None:
         for lock in self._locks:
-            if lock is not None:
-                lock.release()
+            lock.release()

@@ -26,8 +26,15 @@ def point(step: int) -> bytes:
     return msgspec.msgpack.encode(shapes.Point(RUN, "loss", 0.5, step, step))
 
 
+def fresh(root: Path) -> JournalFolder:
+    folder, locks = JournalFolder.create(root, server="")
+    for lock in locks:
+        lock.release()
+    return folder
+
+
 def written(root: Path, count: int) -> tuple[JournalFolder, list[bytes]]:
-    folder = JournalFolder.create(root, server="")
+    folder = fresh(root)
     writer = Writer(folder, max_bytes=PLENTY, sync_ms=10)
     records = [point(step) for step in range(count)]
     assert [writer.append(record) for record in records] == list(range(1, count + 1))
@@ -127,7 +134,7 @@ def test_a_journal_is_private(tmp_path: Path) -> None:
 
 
 def test_points_stop_at_the_limit_and_vital_records_do_not(tmp_path: Path) -> None:
-    folder = JournalFolder.create(tmp_path, server="")
+    folder = fresh(tmp_path)
     writer = Writer(folder, max_bytes=4_000, sync_ms=10)
     for step in range(20):
         writer.append(point(step))
@@ -143,7 +150,7 @@ def test_points_stop_at_the_limit_and_vital_records_do_not(tmp_path: Path) -> No
 
 
 def test_threads_append_whole_records(tmp_path: Path) -> None:
-    folder = JournalFolder.create(tmp_path, server="")
+    folder = fresh(tmp_path)
     writer = Writer(folder, max_bytes=PLENTY, sync_ms=1)
     threads = [threading.Thread(target=lambda: [writer.append(point(step)) for step in range(500)]) for _ in range(8)]
     for thread in threads:
@@ -167,8 +174,15 @@ def test_a_lock_is_one_process_s_and_goes_with_it(tmp_path: Path) -> None:
     again.release()
 
 
+def test_a_journal_is_locked_before_others_can_see_it(tmp_path: Path) -> None:
+    folder, locks = JournalFolder.create(tmp_path, server="", ships=True)
+    assert (len(locks), folder.own(), folder.lead()) == (2, None, None)
+    for lock in locks:
+        lock.release()
+
+
 def test_a_forked_child_lets_go_and_the_parent_goes_on(tmp_path: Path) -> None:
-    folder = JournalFolder.create(tmp_path, server="")
+    folder = fresh(tmp_path)
     lock = folder.own()
     assert lock is not None
     writer = Writer(folder, max_bytes=PLENTY, sync_ms=10)
