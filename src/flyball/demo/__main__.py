@@ -49,7 +49,7 @@ class References:
 @click.option("--keep-running", is_flag=True, help="leave the server running at the end")
 @click.option("--weeks", type=click.IntRange(min=2), help="replay only so many weeks")
 def main(folder: Path, result: Path | None, weeks: int | None, *, keep_running: bool) -> None:
-    """Train, deploy, replay two years, watch the loop; then break the feed and watch it refuse."""
+    """Train, deploy, replay nineteen months, watch the loop; then break the feed and watch it refuse."""
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the demo, what it started is drained
     started = time.monotonic()

@@ -1,6 +1,6 @@
 """Replay the market through the real endpoint over HTTP, in order of time, labels following a day later.
 
-Two years pass in a minute, so the replay waits wherever the world would have given the loop time: at the end of each
+Nineteen months pass in a minute or two, so the replay waits wherever the world would have given the loop time: at the end of each
 day that a canary runs, and of each window otherwise.
 """
 
