@@ -51,6 +51,16 @@ class Access:
         self._events = events
         self._clock = clock
         self._database = database
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often access was taken away by way of this object; for who remembers an answer of `authenticate`."""
+        return self._changes
+
+    def is_over(self, principal: Principal) -> bool:
+        """Tell whether the time of the token behind a principal is over."""
+        return principal.token.expires_ms <= self._clock.now_ms()
 
     # -- identities
 
@@ -105,7 +115,9 @@ class Access:
                 # Asked after the event, which waits for its turn in the chain: of two owners who disable each other
                 # at once, the second sees what the first did.
                 self._require_owner()
-            return self.get_identity(name)
+            identity = self.get_identity(name)
+        self._changes += 1
+        return identity
 
     def _require_owner(self) -> None:
         identities = self._store.identities()
@@ -180,6 +192,7 @@ class Access:
                     subject=ref("token", token),
                     payload={"identity": found.token.identity},
                 )
+        self._changes += 1
 
     def list(self, identity: str | None = None) -> tuple[TokenInfo, ...]:
         """Return the tokens and sessions of one identity, or of all, oldest first."""

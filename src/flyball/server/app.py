@@ -1,100 +1,119 @@
-"""The HTTP application: the route tables mounted, each call authorised, parsed, run in a thread and rendered."""
+"""The HTTP application: each call matched with its route, authorised, parsed, answered by one verb in a thread, rendered."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Match
-from starlette.routing import Route as MountedRoute
+from starlette.types import Receive, Scope, Send
 
 from flyball.governance.entities import Principal
 from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, NotFound, Unsupported
 from flyball.kernel.logs import get_logger
-from flyball.server.authentication import authenticate
+from flyball.server.authentication import Authenticator
+from flyball.server.dispatch import Match, RouteTable
 from flyball.server.errors import render_error, render_refusal
-from flyball.server.headers import SecureHeaders
-from flyball.server.hosts import HostGuard
+from flyball.server.headers import JSON_HEADERS, with_secure_headers
+from flyball.server.hosts import HostRule
+from flyball.server.lanes import Lanes
 from flyball.server.parsing import read_request
 from flyball.server.platform import Platform
-from flyball.server.routing import PUBLIC, V1_PREFIX, Answer, Call, Route
+from flyball.server.routing import PUBLIC, V1_PREFIX, Answer, Call, Lane, Route
 from flyball.server.table import all_routes
 
 _log = get_logger("server")
+_encode = msgspec.json.Encoder().encode
 
 
-def build_app(platform: Platform) -> Starlette:
+def build_app(platform: Platform) -> Application:
     """Mount every route of the tables; a route without a permission cannot be written down."""
-    mounted = [
-        MountedRoute(route.path, _endpoint(route, platform), methods=[route.method]) for route in _ordered(all_routes())
-    ]
-    app = Starlette(
-        routes=mounted,
-        middleware=[Middleware(SecureHeaders), Middleware(HostGuard, settings=platform.settings)],
-        exception_handlers={404: _unknown_path, 405: _unknown_method},
-    )
-    app.router.redirect_slashes = False
-    return app
+    return Application(platform)
 
 
-def _ordered(routes: Iterable[Route]) -> list[Route]:
-    """Put literal paths before templates, so that `/runs/search` is not taken for a run called `search`."""
-    return sorted(routes, key=lambda route: (route.path.count("{"), ":path}" in route.path))
+class Application:
+    """An ASGI application over one platform; it serves HTTP and nothing else."""
 
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._routes = RouteTable(all_routes())
+        self._hosts = HostRule(platform.settings)
+        self._authenticator = Authenticator(platform.access)
+        self._lanes = Lanes(platform.database)
+        self._limit_bytes = platform.settings.max_request_bytes
 
-def _endpoint(route: Route, platform: Platform) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive, send)
+        answer, route = await self._respond(request)
+        if isinstance(answer, Response):
+            await answer(scope, receive, with_secure_headers(send))
+            return
+        body = _encode(answer)
+        headers = [*JSON_HEADERS, (b"content-length", str(len(body)).encode())]
+        status = route.status if route else 200
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def close(self) -> None:
+        """Finish the requests that are in a lane."""
+        self._lanes.close()
+
+    async def _respond(self, request: Request) -> tuple[Answer, Route | None]:
+        refusal = self._hosts.refusal(request.scope["headers"])
+        path = request.scope["path"]
+        if refusal is not None:
+            return render_refusal(refusal, path, status=403), None
+        match = self._routes.find(request.method, path)
+        if match is None:
+            return self._unserved(request.method, path), None
+        return await self._guarded(match, request), match.route
+
+    async def _guarded(self, match: Match, request: Request) -> Answer:
+        dialect = match.route.dialect
         try:
-            return await _answer(route, platform, request)
+            return await self._answer(match, request)
         except FlyballError as error:
             if error.code is ErrorCode.INTERNAL:
                 _log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-            return render_error(error, route.dialect)
+            return render_error(error, dialect)
         except ClientDisconnect:
-            return render_error(InvalidInput("the client went away before the end of the body"), route.dialect)
+            return render_error(InvalidInput("the client went away before the end of the body"), dialect)
         except Exception as error:  # noqa: BLE001 -- the last boundary: the cause goes to the log, never to the client
             _log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
-            return render_error(FlyballError("internal error"), route.dialect)
+            return render_error(FlyballError("internal error"), dialect)
 
-    return endpoint
+    async def _answer(self, match: Match, request: Request) -> Answer:
+        route = match.route
+        request.scope["path_params"] = match.path_params
+        principal = await self._authorised(route, request)
+        body = await read_request(route, request, limit_bytes=self._limit_bytes)
+        call: Call[Any] = Call(
+            platform=self._platform, principal=principal, path=match.path_params, body=body, request=request
+        )
+        if route.lane is not Lane.POOL:
+            return await self._lanes.answer(route, call)
+        return await run_in_threadpool(route.handler, call)
 
-
-async def _answer(route: Route, platform: Platform, request: Request) -> Response:
-    principal: Principal | None = None
-    if route.permission != PUBLIC:
-        principal = await run_in_threadpool(authenticate, request, platform.access)
+    async def _authorised(self, route: Route, request: Request) -> Principal | None:
+        if route.permission == PUBLIC:
+            return None
+        principal = self._authenticator.recall(request)
+        if principal is None:
+            principal = await run_in_threadpool(self._authenticator.authenticate, request)
         principal.require(route.permission)
-    body = await read_request(route, request, limit_bytes=platform.settings.max_request_bytes)
-    call = Call(platform=platform, principal=principal, path=request.path_params, body=body, request=request)
-    return _render(await run_in_threadpool(route.handler, call), route)
+        return principal
 
-
-def _render(answer: Answer, route: Route) -> Response:
-    if isinstance(answer, Response):
-        return answer
-    return Response(msgspec.json.encode(answer), status_code=route.status, media_type="application/json")
-
-
-async def _unknown_path(request: Request, _error: Exception) -> Response:
-    """Answer for a path that nobody serves."""
-    path = request.url.path
-    if path.startswith(V1_PREFIX):
-        return render_refusal(NotFound(f"{path} is not served here", field="path"), path, status=404)
-    return render_refusal(NotFound("Not Found"), path, status=404)
-
-
-async def _unknown_method(request: Request, _error: Exception) -> Response:
-    """Answer for a path that is served by other methods; the MLflow client takes a 404 for it better."""
-    path = request.url.path
-    if not path.startswith(V1_PREFIX):
-        return render_refusal(NotFound("Not Found"), path, status=404)
-    rows = [row for row in request.app.routes if row.matches(request.scope)[0] is Match.PARTIAL]
-    allowed = ", ".join(sorted({method for row in rows for method in row.methods}))
-    response = render_refusal(Unsupported(f"{path} takes {allowed}, not {request.method}"), path, status=405)
-    response.headers["allow"] = allowed
-    return response
+    def _unserved(self, method: str, path: str) -> Response:
+        """Answer for a path that nobody serves; the MLflow client takes a 404 for a wrong method better than a 405."""
+        if not path.startswith(V1_PREFIX):
+            return render_refusal(NotFound("Not Found"), path, status=404)
+        allowed = ", ".join(self._routes.methods(path))
+        if not allowed:
+            return render_refusal(NotFound(f"{path} is not served here", field="path"), path, status=404)
+        response = render_refusal(Unsupported(f"{path} takes {allowed}, not {method}"), path, status=405)
+        response.headers["allow"] = allowed
+        return response

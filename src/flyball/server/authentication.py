@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 
 from starlette.requests import HTTPConnection
 
@@ -12,10 +13,47 @@ from flyball.governance.entities import Principal
 from flyball.kernel.errors import Unauthenticated
 
 SESSION_COOKIE = "flyball_session"
+# What another server process revoked is refused here after this long at the latest; what this one revoked, at once.
+RECALL_S = 1.0
+MOST_RECALLED = 1_024
+
+
+class Authenticator:
+    """Who is behind a request. A secret that was good a moment ago is not looked up again."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._recalled: dict[str, tuple[Principal, float, int]] = {}
+
+    def recall(self, connection: HTTPConnection) -> Principal | None:
+        """Return who is asking if that was answered less than a second ago and no access was taken away since."""
+        secret = _presented(connection)
+        if secret is None:
+            return None
+        found = self._recalled.get(secret)
+        if found is None:
+            return None
+        principal, until, changes = found
+        if time.monotonic() >= until or changes != self._access.changes or self._access.is_over(principal):
+            return None
+        return principal
+
+    def authenticate(self, connection: HTTPConnection) -> Principal:
+        """Return who is asking.
+
+        Raises:
+            Unauthenticated: nothing was presented, or it is wrong, expired or revoked.
+        """
+        changes = self._access.changes
+        principal = authenticate(connection, self._access)
+        if len(self._recalled) >= MOST_RECALLED:
+            self._recalled = {}
+        self._recalled[_secret(connection) or ""] = principal, time.monotonic() + RECALL_S, changes
+        return principal
 
 
 def authenticate(connection: HTTPConnection, access: Access) -> Principal:
-    """Return who is asking.
+    """Return who is asking, without memory.
 
     Raises:
         Unauthenticated: nothing was presented, or it is wrong, expired or revoked.
@@ -26,6 +64,13 @@ def authenticate(connection: HTTPConnection, access: Access) -> Principal:
             "You are not authenticated. Send 'Authorization: Bearer <token>'; `flyball env` prints the owner's token."
         )
     return access.authenticate(secret)
+
+
+def _presented(connection: HTTPConnection) -> str | None:
+    try:
+        return _secret(connection)
+    except Unauthenticated:
+        return None
 
 
 def _secret(connection: HTTPConnection) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A stored file may be a web page that somebody wrote: opened from here it gets no script, no frame and no origin.
@@ -18,6 +17,24 @@ DEFAULTS: Final = {
 }
 
 
+_ENCODED: Final = [(name.encode(), value.encode()) for name, value in DEFAULTS.items()]
+JSON_HEADERS: Final = [(b"content-type", b"application/json"), *_ENCODED]
+"""Headers of an answer in JSON, apart from its length."""
+
+
+def with_secure_headers(send: Send) -> Send:
+    """Add the headers that an answer does not set itself to what is sent."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            given = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in given}
+            message["headers"] = given + [header for header in _ENCODED if header[0] not in names]
+        await send(message)
+
+    return send_with_headers
+
+
 class SecureHeaders:
     """ASGI middleware that adds the headers an answer does not set itself."""
 
@@ -25,11 +42,4 @@ class SecureHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DEFAULTS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, with_secure_headers(send))

@@ -5,9 +5,9 @@ Checked on every method, because DNS rebinding and cross-site requests need no P
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flyball.kernel.errors import PermissionDenied
@@ -17,26 +17,20 @@ from flyball.server.errors import render_refusal
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-class HostGuard:
-    """ASGI middleware that accepts only the server's own names in Host, and only itself in Origin."""
+Headers = Sequence[tuple[bytes, bytes]]
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
-        self._app = app
+
+class HostRule:
+    """Accepts only the server's own names in Host, and only itself in Origin."""
+
+    def __init__(self, settings: Settings) -> None:
         extra = {name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()}
         self._names = LOOPBACK | extra | {settings.host.lower()}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # neither a WebSocket nor anything else is served
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        refusal = self._refusal(headers.getlist("host"), headers.getlist("origin"))
-        if refusal is None:
-            await self._app(scope, receive, send)
-            return
-        await render_refusal(refusal, scope["path"], status=403)(scope, receive, send)
-
-    def _refusal(self, hosts: list[str], origins: list[str]) -> PermissionDenied | None:
+    def refusal(self, headers: Headers) -> PermissionDenied | None:
+        """Return why a request with these headers is refused, None where it is not."""
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         if len(hosts) != 1 or _name(hosts[0]) not in self._names:
             return PermissionDenied(
                 "this host name is not served here; add it to FLYBALL_ALLOWED_HOSTS if it should be", field="host"
@@ -44,6 +38,21 @@ class HostGuard:
         if any(_authority(origin) != hosts[0].lower() for origin in origins):
             return PermissionDenied("requests from other origins are refused", field="origin")
         return None
+
+
+class HostGuard:
+    """ASGI middleware that keeps the rule."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self._app = app
+        self._rule = HostRule(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._rule.refusal(scope["headers"]) if scope["type"] == "http" else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        await render_refusal(refusal, scope["path"], status=403)(scope, receive, send)
 
 
 def _authority(origin: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from flyball.kernel.documents import invalid_document
 from flyball.kernel.errors import InvalidInput, LimitExceeded, UnknownKey
@@ -46,7 +46,13 @@ async def read_request(route: Route, request: Request, *, limit_bytes: int) -> m
 async def _read_leniently(route: Route, request: Request, limit_bytes: int) -> msgspec.Struct | None:
     if route.request is None:
         return None
-    return read_message(request, await _body(request, limit_bytes), route.request)
+    raw = b"" if request.method in BODILESS and not _has_body(request) else await _body(request, limit_bytes)
+    return read_message(request, raw, route.request)
+
+
+def _has_body(request: Request) -> bool:
+    """Tell whether a request that needs no body brings one all the same."""
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in request.scope["headers"])
 
 
 def _query(route: Route, request: Request) -> msgspec.Struct | None:
@@ -96,12 +102,18 @@ def _decode(raw: bytes, shape: type[msgspec.Struct]) -> msgspec.Struct:
 async def _body(request: Request, limit_bytes: int) -> bytes:
     parts: list[bytes] = []
     received = 0
-    async for chunk in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
         received += len(chunk)
         if received > limit_bytes:
             raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes", field="body")
         parts.append(chunk)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _refuse_keys(keys: list[str]) -> None:

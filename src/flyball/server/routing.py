@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -33,6 +33,17 @@ class Dialect(StrEnum):
 
     V1 = "v1"
     MLFLOW = "mlflow"
+
+
+class Lane(StrEnum):
+    """Where a route's handler runs."""
+
+    POOL = "pool"
+    """In a thread of its own, for as long as it takes."""
+    READS = "reads"
+    """With other short reads (see `lanes`)."""
+    WRITES = "writes"
+    """With other short writes, in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +110,6 @@ class Route:
     dialect: Dialect = Dialect.V1
     status: int = 200
     streamed: bool = False
+    lane: Lane = Lane.POOL
+    together: Callable[[Sequence[Call[Any]]], Sequence[Answer | Exception]] | None = None
+    """Answers many calls at once, each as `handler` would; for routes that have a lane."""

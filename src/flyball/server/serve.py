@@ -29,10 +29,14 @@ def run_server(settings: Settings, *, supervised: bool) -> None:
     configure_logs(settings, process="server")
     if supervised:
         follow_parent()
-    with _sharing(settings, "server"), contextlib.closing(open_platform(settings)) as platform:
+    with (
+        _sharing(settings, "server"),
+        contextlib.closing(open_platform(settings)) as platform,
+        contextlib.closing(build_app(platform)) as app,
+    ):
         ensure_owner_token(platform)
         config = uvicorn.Config(
-            build_app(platform),
+            app,
             host=settings.host,
             port=settings.port,
             log_level="warning",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, text
+from sqlalchemy import Connection, Row, Select, func, or_, select
 from sqlalchemy.exc import OperationalError
 
 from flyball.kernel.canonical import Digest, JsonValue, canonical_json, parse_json
-from flyball.kernel.db import Database
+from flyball.kernel.db import Database, run_text
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.events.entities import GENESIS, Draft, Edge, Event, Ref, chain
 from flyball.kernel.events.tables import edges, events
@@ -18,6 +18,13 @@ from flyball.kernel.events.tables import edges, events
 CHAIN_LOCK = 7_235_001
 # What stands in the place of a column whose text was damaged: it has another digest, so a verification names the event.
 UNREADABLE = "unreadable"
+# Nearly every change appends an event; built anew, these statements would cost more than all else that is done for it.
+_LAST = "SELECT seq, digest FROM events ORDER BY seq DESC LIMIT 1"
+_INSERT = (
+    "INSERT INTO events (seq, time_ms, actor, kind, project, subject, payload, edges, previous, digest) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_EDGE = "INSERT INTO edges (seq, position, subject, relation, object) VALUES (?, ?, ?, ?, ?)"
 
 
 class SqlEventStore:
@@ -29,14 +36,12 @@ class SqlEventStore:
     def append(self, draft: Draft) -> Event:
         with self._database.transaction() as connection:
             self._lock_chain(connection)
-            last = connection.execute(
-                select(events.c.seq, events.c.digest).order_by(events.c.seq.desc()).limit(1)
-            ).first()
-            seq, previous = (last.seq + 1, Digest(last.digest)) if last else (1, GENESIS)
+            last = run_text(connection, _LAST).fetchone()
+            seq, previous = (last[0] + 1, Digest(last[1])) if last else (1, GENESIS)
             event = chain(draft, seq=seq, previous=previous)
-            connection.execute(insert(events), _row(event))
-            if event.edges:
-                connection.execute(insert(edges), _edge_rows(event))
+            run_text(connection, _INSERT, _row(event))
+            for position, edge in enumerate(event.edges):
+                run_text(connection, _INSERT_EDGE, [seq, position, edge.subject, edge.relation, edge.object])
             return event
 
     def read(self, *, after: int, limit: int, subject: Ref | None = None, kind: str | None = None) -> list[Event]:
@@ -107,7 +112,7 @@ class SqlEventStore:
     def _lock_chain(self, connection: Connection) -> None:
         # SQLite has one writer at a time anyway; PostgreSQL holds this lock until the transaction ends.
         if self._database.dialect == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
+            run_text(connection, "SELECT pg_advisory_xact_lock(?)", [CHAIN_LOCK])
 
 
 def _damaged_rows(connection: Connection, query: Select[tuple[object, ...]]) -> Sequence[Row[tuple[object, ...]]]:
@@ -125,23 +130,18 @@ def _decode_leniently(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _row(event: Event) -> dict[str, object]:
-    row = event.content() | {"digest": event.digest}
-    row["payload"] = canonical_json(dict(event.payload)).decode()
-    row["edges"] = canonical_json(event.content()["edges"]).decode()
-    return cast("dict[str, object]", row)
-
-
-def _edge_rows(event: Event) -> list[dict[str, object]]:
+def _row(event: Event) -> list[object]:
     return [
-        {
-            "seq": event.seq,
-            "position": position,
-            "subject": edge.subject,
-            "relation": edge.relation,
-            "object": edge.object,
-        }
-        for position, edge in enumerate(event.edges)
+        event.seq,
+        event.time_ms,
+        event.actor,
+        event.kind,
+        event.project,
+        event.subject,
+        canonical_json(dict(event.payload)).decode(),
+        canonical_json(event.content()["edges"]).decode(),
+        event.previous,
+        event.digest,
     ]
 
 

@@ -78,17 +78,29 @@ def pairs(items: Iterable[KeyValue] | None, *, field: str) -> list[tuple[str, st
 
 def metric(point: MetricPoint, *, prefix: str = "") -> Metric:
     """Read a point of a metric."""
+    required(point.key, f"{prefix}key")
+    required(point.value, f"{prefix}value")
+    required(point.timestamp, f"{prefix}timestamp")
+    whole = _whole(point)
+    assert whole is not None
+    return whole
+
+
+def metrics(points: Sequence[MetricPoint] | None) -> list[Metric]:
+    """Read the points of a batch."""
+    return [_whole(point) or metric(point, prefix=f"metrics[{at}].") for at, point in enumerate(points or ())]
+
+
+def _whole(point: MetricPoint) -> Metric | None:
+    """Read a point that has all its parts, which nearly every one has: a batch holds a thousand."""
+    if not point.key or point.value is None or point.timestamp is None:
+        return None
     return Metric(
-        key=required(point.key, f"{prefix}key"),
-        value=required(point.value, f"{prefix}value"),
-        timestamp_ms=required(point.timestamp, f"{prefix}timestamp"),
+        key=point.key,
+        value=point.value,
+        timestamp_ms=point.timestamp,
         step=point.step or 0,
         model_id=point.model_id or None,
         dataset_name=point.dataset_name or None,
         dataset_digest=point.dataset_digest or None,
     )
-
-
-def metrics(points: Sequence[MetricPoint] | None) -> list[Metric]:
-    """Read the points of a batch."""
-    return [metric(point, prefix=f"metrics[{at}].") for at, point in enumerate(points or ())]

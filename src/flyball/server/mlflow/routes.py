@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, uploads, webhooks
+from flyball.server.mlflow.rows import PREFIX
+from flyball.server.mlflow.turns import in_lanes
 from flyball.server.routing import Route
 
 _API = "/api/"
@@ -22,16 +24,16 @@ def _is_api(route: Route) -> bool:
     return route.path.startswith(_API)
 
 
-ROUTES: tuple[Route, ...] = _doubled(
-    (
-        *health.ROUTES,
-        *experiments.ROUTES,
-        *runs.ROUTES,
-        *metrics.ROUTES,
-        *models.ROUTES,
-        *artifacts.ROUTES,
-        *uploads.ROUTES,
-        *registry.ROUTES,
-        *webhooks.ROUTES,
-    )
+_ROUTES: tuple[Route, ...] = (
+    *health.ROUTES,
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *metrics.ROUTES,
+    *models.ROUTES,
+    *artifacts.ROUTES,
+    *uploads.ROUTES,
+    *registry.ROUTES,
+    *webhooks.ROUTES,
 )
+
+ROUTES: tuple[Route, ...] = _doubled(in_lanes(_ROUTES, prefix=PREFIX))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 
-from flyball.kernel.db import Database
+from flyball.kernel.db import Database, run_text
 from flyball.kernel.errors import Conflict
 from flyball.tracking.entities import Experiment, ExperimentId, Lifecycle, View
 from flyball.tracking.search import Clause, Field, Ordering
@@ -22,6 +22,23 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "creation_time": experiments.c.created_ms,
     "last_update_time": experiments.c.updated_ms,
 }
+
+
+# `runs/create` asks for its experiment each time, so these are plain text.
+_BY = "SELECT experiment_id, name, artifact_location, lifecycle, created_ms, updated_ms FROM experiments WHERE"
+_BY_ID, _BY_NAME = f"{_BY} experiment_id = ?", f"{_BY} name = ?"
+_TAGS = "SELECT key, value FROM experiment_tags WHERE experiment_id = ? ORDER BY key"
+
+
+class _Row(NamedTuple):
+    """A row of `experiments` as the statements above return it."""
+
+    experiment_id: int
+    name: str
+    artifact_location: str
+    lifecycle: str
+    created_ms: int
+    updated_ms: int
 
 
 class SqlExperimentStore:
@@ -56,19 +73,19 @@ class SqlExperimentStore:
 
     def find(self, experiment_id: str) -> Experiment | None:
         number = experiment_number(experiment_id)
-        return None if number is None else self._find(experiments.c.experiment_id == number)
+        return None if number is None else self._find(_BY_ID, number)
 
     def find_name(self, name: str) -> Experiment | None:
-        return self._find(experiments.c.name == name)
+        return self._find(_BY_NAME, name)
 
     def lock(self, experiment_id: str) -> Experiment | None:
         number = experiment_number(experiment_id)
         if number is None:
             return None
-        mine = experiments.c.experiment_id == number
         with self._database.transaction() as connection:
-            connection.execute(select(experiments.c.experiment_id).where(mine).with_for_update())
-            return self._find(mine)
+            if self._database.dialect == "postgresql":  # on SQLite the transaction itself is the lock
+                run_text(connection, f"{_BY_ID} FOR UPDATE", [number])
+            return self._find(_BY_ID, number)
 
     def update(self, experiment: Experiment) -> bool:
         number = int(experiment.experiment_id)
@@ -110,10 +127,12 @@ class SqlExperimentStore:
         with self._database.read() as connection:
             return _with_tags(connection, list(connection.execute(query)))
 
-    def _find(self, condition: ColumnElement[bool]) -> Experiment | None:
+    def _find(self, statement: str, value: int | str) -> Experiment | None:
         with self._database.read() as connection:
-            found = _with_tags(connection, list(connection.execute(select(experiments).where(condition))))
-        return found[0] if found else None
+            row = run_text(connection, statement, [value]).fetchone()
+            if row is None:
+                return None
+            return _experiment(_Row._make(row), dict(run_text(connection, _TAGS, [row[0]]).fetchall()))
 
     def _condition(self, clause: Clause) -> ColumnElement[bool]:
         dialect = self._database.dialect
@@ -146,7 +165,7 @@ def _with_tags(connection: Connection, rows: Sequence[Row[Any]]) -> list[Experim
     return [_experiment(row, tags[row.experiment_id]) for row in rows]
 
 
-def _experiment(row: Row[Any], tags: Mapping[str, str]) -> Experiment:
+def _experiment(row: Row[Any] | _Row, tags: Mapping[str, str]) -> Experiment:
     return Experiment(
         experiment_id=ExperimentId(str(row.experiment_id)),
         name=row.name,
