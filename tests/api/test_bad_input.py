@@ -114,7 +114,7 @@ def test_what_is_kept_as_it_came_is_checked_as_well(shared_server: TrackingServe
         ("datasets/elec/one", "dataset"),
         ("datasets/elec/0", "dataset"),
         ("models/elec/one", "version"),
-        ("policies/p/-1", "version"),
+        ("policies/p/one", "version"),
         ("endpoints/%00", "endpoint"),
     ],
 )
