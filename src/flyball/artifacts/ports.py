@@ -10,6 +10,9 @@ from typing import Protocol
 from flyball.artifacts.entities import Blob, Entry
 from flyball.kernel.canonical import Digest
 
+DELETION = "artifacts/deletion"
+"""The lease of whoever deletes blobs. A backup takes it as well, so that nothing is deleted while it copies."""
+
 
 class BlobStore(Protocol):
     """Keep bytes under their SHA-256.
@@ -53,7 +56,7 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, digest: Digest) -> None:
-        """Remove a blob; without effect when it is not there. The caller knows that no name needs it any more."""
+        """Remove a blob; without effect when it is not there. The caller holds DELETION, and no name needs the blob any more."""
         ...
 
     def digests(self) -> Iterator[Digest]:

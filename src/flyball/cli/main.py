@@ -17,6 +17,7 @@ COMMANDS = {
     "alert": "flyball.cli.monitoring",
     "approval": "flyball.cli.governance",
     "audit": "flyball.cli.governance",
+    "backup": "flyball.cli.database",
     "data": "flyball.cli.data",
     "db": "flyball.cli.database",
     "decision": "flyball.cli.models",

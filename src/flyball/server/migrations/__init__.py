@@ -61,9 +61,14 @@ def upgrade_on(connection: Connection, revision: str = "head") -> None:
 def current(database: Database) -> str | None:
     """Return the revision the schema is at, None for a database without one."""
     with database.read() as connection:
-        if not inspect(connection).has_table(_VERSION_TABLE):
-            return None
-        return connection.execute(select(column("version_num")).select_from(table(_VERSION_TABLE))).scalar()
+        return revision_on(connection)
+
+
+def revision_on(connection: Connection) -> str | None:
+    """Return the revision as one connection sees it."""
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    return connection.execute(select(column("version_num")).select_from(table(_VERSION_TABLE))).scalar()
 
 
 def revisions() -> list[str]:

@@ -32,6 +32,10 @@ def fill(database: Database) -> None:
     log = EventLog(SqlEventStore(database), ManualClock())
     statement = text("INSERT INTO metric_points VALUES (9, :t, 3, :v, :n)")
     with database.transaction() as connection:
+        if database.dialect == "postgresql":  # rows with numbers of their own do not move its counters
+            for table, column in (("experiments", "experiment_id"), ("metric_series", "series_id")):
+                counted = f"setval(pg_get_serial_sequence('{table}', '{column}'), (SELECT max({column}) FROM {table}))"
+                connection.execute(text(f"SELECT {counted}"))
         connection.execute(statement, [{"t": t, "v": t / 7, "n": False} for t in range(POINTS)])
         connection.execute(statement, {"t": POINTS, "v": -0.0, "n": False})
         for number in range(50):

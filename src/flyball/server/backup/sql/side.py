@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from flyball.kernel.db import BUSY_TIMEOUT_MS, database_file, open_database, translate_faults
 from flyball.kernel.errors import Corrupted, FlyballError, InvalidInput, Unsupported
 from flyball.kernel.faults import fault_of
-from flyball.server.migrations import BOOKKEEPING
+from flyball.server.migrations import BOOKKEEPING, revision_on
 
 # Enough that the cost of a statement and of a COMMIT vanishes, few enough that long texts do not fill the memory.
 BLOCK_ROWS = 5_000
@@ -73,6 +73,10 @@ class Side:
     def snapshot(self) -> AbstractContextManager[None]:
         """Read one state of the database in the block, whatever others write meanwhile."""
         return self.transaction() if self.dialect == "postgresql" else self._by_hand("BEGIN")
+
+    def revision(self) -> str | None:
+        """Return the revision of the schema, None where there is no schema of ours."""
+        return revision_on(self.connection)
 
     def tables(self) -> list[TableShape]:
         """Return every table, parents before their children.
