@@ -11,11 +11,13 @@ table must be empty afterwards.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Engine, MetaData, TextClause, inspect, select
+from sqlalchemy.exc import SAWarning
 
 from flyball.kernel.db import Database
 from flyball.server import migrations
@@ -88,16 +90,14 @@ def shape(engine: Engine) -> dict[str, object]:
         parts = (
             look.get_pk_constraint(table),
             look.get_foreign_keys(table),
-            look.get_indexes(table),
             look.get_unique_constraints(table),
             look.get_check_constraints(table),
         )
         found[table] = (sorted(columns), *(sorted(repr(_plain(each)) for each in _listed(part)) for part in parts))
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            kept = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
-        found["without rowid"] = sorted(name for name, sql in kept if "WITHOUT ROWID" in (sql or ""))
-        found["autoincrement"] = sorted(name for name, sql in kept if "AUTOINCREMENT" in (sql or ""))
+    statements = _statements(engine)
+    found["indexes"] = sorted(text for kind, _, text in statements if kind == "index")
+    found["without rowid"] = sorted(name for _, name, text in statements if "WITHOUT ROWID" in text)
+    found["autoincrement"] = sorted(name for _, name, text in statements if "AUTOINCREMENT" in text)
     return found
 
 
@@ -111,6 +111,18 @@ def _listed(part: object) -> list[object]:
     return part if isinstance(part, list) else [part]
 
 
+def _statements(engine: Engine) -> list[tuple[str, str, str]]:
+    """Return (kind, name, statement) as the database keeps them: no reflection tells of indexes by expression."""
+    query = {
+        "sqlite": "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL",
+        "postgresql": "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    }[engine.dialect.name]
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(query).all()
+    found = ((kind, name, " ".join(str(text).replace('"', "").split())) for kind, name, text in rows)
+    return [row for row in found if BOOKKEEPING not in row[2]]
+
+
 def _plain(part: object) -> object:
     """Turn a description into values that compare: the condition of a partial index is an object without an equality."""
     if isinstance(part, Mapping):
@@ -120,7 +132,9 @@ def _plain(part: object) -> object:
 
 def _reflect(engine: Engine) -> MetaData:
     found = MetaData()
-    found.reflect(engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SAWarning)  # about indexes by expression, which no row needs
+        found.reflect(engine)
     return found
 
 

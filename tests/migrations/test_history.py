@@ -29,6 +29,12 @@ NEWEST = migrations.newest()
 EARLIEST = EVERY[0]
 KILLS = 12
 
+# Indexes by expression are compared as the statements that the database keeps.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping"),
+]
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:

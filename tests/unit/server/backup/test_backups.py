@@ -36,7 +36,7 @@ from flyball.server.backup.sql import names
 from flyball.server.backup.sql.names import named_digests
 from flyball.server.backup.sql.side import Side
 from flyball.server.backup.verifying import verify_backup
-from flyball.server.home import ensure_owner_token
+from flyball.server.home import ensure_owner_token, prepare_home
 from flyball.server.occupancy import share_database
 from flyball.server.platform import Platform, open_platform
 
@@ -67,6 +67,7 @@ class Installation:
             yield database
 
     def fill(self) -> Installation:
+        prepare_home(self.settings)
         with self.database() as database:
             fill(database)
             with database.transaction() as connection:  # rows of artifacts that nobody stored

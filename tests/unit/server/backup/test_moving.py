@@ -91,8 +91,8 @@ def test_what_the_database_numbers_goes_on_behind_every_number_ever_given(
         connection.execute(text(new), {"n": "next"})
         connection.execute(
             text(
-                "INSERT INTO metric_series (run_id, key, value, is_nan, step, timestamp_ms) "
-                "SELECT run_id, 'new', 0, :no, 0, 0 FROM runs LIMIT 1"
+                "INSERT INTO metric_series (run_id, experiment_id, key, value, is_nan, step, timestamp_ms, point_count) "
+                "SELECT run_id, experiment_id, 'new', 0, :no, 0, 0, 0 FROM runs LIMIT 1"
             ),
             {"no": False},
         )

@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Float, Integer, MetaData, Table, create_engine, types
+from sqlalchemy import Connection, Inspector, create_engine, inspect, types
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.pool import NullPool
 
 from flyball.kernel.db import BUSY_TIMEOUT_MS, database_file, open_database, translate_faults
@@ -84,9 +85,9 @@ class Side:
         Raises:
             Unsupported: a table has no primary key.
         """
-        found = MetaData()
-        found.reflect(self.connection, resolve_fks=False)
-        shapes = [_shape(table) for table in found.sorted_tables if table.name not in BOOKKEEPING]
+        look = inspect(self.connection)
+        ordered = [name for name, _ in look.get_sorted_table_and_fkc_names() if name is not None]
+        shapes = [_shape(look, name) for name in ordered if name not in BOOKKEEPING]
         keyless = [shape.name for shape in shapes if not shape.key]
         if keyless:
             raise Unsupported(f"tables without a primary key cannot be copied: {', '.join(keyless)}")
@@ -234,28 +235,26 @@ def _faults(what: str, kind: type[FlyballError]) -> Iterator[None]:
         raise fault from error
 
 
-def _shape(table: Table) -> TableShape:
-    columns = tuple(column.name for column in table.columns)
-    kinds = [column.type for column in table.columns]
+def _shape(look: Inspector, name: str) -> TableShape:
+    # By name: a column that was added later stands at the end of a table on one kind of database, and not on the other.
+    columns = sorted(look.get_columns(name), key=lambda column: column["name"])
+    key = tuple(look.get_pk_constraint(name)["constrained_columns"])
     return TableShape(
-        name=table.name,
-        columns=columns,
-        key=tuple(column.name for column in table.primary_key.columns),
-        texts=frozenset(column.name for column in table.columns if isinstance(column.type, types.String)),
-        booleans=tuple(place for place, kind in enumerate(kinds) if isinstance(kind, Boolean)),
-        floats=tuple(place for place, kind in enumerate(kinds) if isinstance(kind, Float)),
-        numbered=_numbered(table),
+        name=name,
+        columns=tuple(column["name"] for column in columns),
+        key=key,
+        texts=frozenset(column["name"] for column in columns if isinstance(column["type"], types.String)),
+        booleans=tuple(place for place, column in enumerate(columns) if isinstance(column["type"], types.Boolean)),
+        floats=tuple(place for place, column in enumerate(columns) if isinstance(column["type"], types.Float)),
+        numbered=next(
+            (column["name"] for column in columns if (column["name"],) == key and _is_numbered(column)), None
+        ),
     )
 
 
-def _numbered(table: Table) -> str | None:
-    """Return the column that the database numbers: a sequence on PostgreSQL, the lone INTEGER key on SQLite."""
-    key = list(table.primary_key.columns)
-    if len(key) != 1 or not isinstance(key[0].type, Integer):
-        return None
-    default = key[0].server_default
-    by_sequence = default is not None and "nextval" in str(getattr(default, "arg", ""))
-    return key[0].name if by_sequence or type(key[0].type).__name__ == "INTEGER" else None
+def _is_numbered(column: ReflectedColumn) -> bool:
+    """Tell whether the database numbers a lone key: by a sequence on PostgreSQL, where its type is INTEGER on SQLite."""
+    return "nextval" in str(column["default"]) or type(column["type"]) is types.INTEGER
 
 
 def _typed(rows: Sequence[Row], table: TableShape) -> list[Row]:
