@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -72,7 +72,7 @@ def _make_one_file(path: Path) -> None:
 def open_frozen(path: Path) -> Iterator[Database]:
     """Open a SQLite file that nobody changes, only to read: no log and no lock is made beside it."""
     engine = create_engine("sqlite://", creator=lambda: _connect_frozen(path), poolclass=NullPool)
-    with translate_faults(), closing(Database(engine, NoWriter())) as database:
+    with translate_faults(), closing(Database(engine, OneConnection(None))) as database:
         yield database
 
 
@@ -98,28 +98,20 @@ def _connect_frozen(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, check_same_thread=False)
 
 
-class NoWriter:
-    """The writer of a database that is only read."""
-
-    def write(self) -> AbstractContextManager[Connection]:
-        raise Conflict("this database is only read")
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class OneConnection:
-    """A writer that writes inside of a transaction which its caller has opened and will end."""
+    """A writer inside of a transaction which its caller has opened and will end; without one, nothing can be written."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection | None) -> None:
         self._connection = connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
+        if self._connection is None:
+            raise Conflict("this database is only read")
         yield self._connection
 
     def close(self) -> None:
-        """The connection is its caller's."""
+        self._connection = None  # it is its caller's
 
 
 def joined(connection: Connection) -> Database:
