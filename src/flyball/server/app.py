@@ -19,9 +19,10 @@ from flyball.server.errors import render_error, render_refusal
 from flyball.server.headers import JSON_HEADERS, with_secure_headers
 from flyball.server.hosts import HostRule
 from flyball.server.lanes import Lanes
+from flyball.server.mlflow.clients import check_client
 from flyball.server.parsing import read_request
 from flyball.server.platform import Platform
-from flyball.server.routing import PUBLIC, V1_PREFIX, Answer, Call, Lane, Route
+from flyball.server.routing import PUBLIC, V1_PREFIX, Answer, Call, Dialect, Lane, Route
 from flyball.server.table import all_routes
 
 _log = get_logger("server")
@@ -101,6 +102,8 @@ class Application:
     async def _authorised(self, route: Route, request: Request) -> Principal | None:
         if route.permission == PUBLIC:
             return None
+        if route.dialect is Dialect.MLFLOW:
+            check_client(request.headers.get("user-agent", ""))
         principal = self._authenticator.recall(request)
         if principal is None:
             principal = await run_in_threadpool(self._authenticator.authenticate, request)

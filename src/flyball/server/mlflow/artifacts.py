@@ -46,12 +46,15 @@ def remove(call: Call[None]) -> Empty:
 
 
 def list_folder(call: Call[shapes.ListArtifacts]) -> shapes.Files:
-    """List a folder of the proxy; a folder that nobody made is empty."""
+    """List a folder of the proxy; a folder that nobody made is empty.
+
+    So is a file: clients of generation 2 take a path with anything in it for a folder, and download it as one.
+    """
     try:
         location = locate(checked_path(call.body.path or ""), call.platform.tracking)
     except NotFound:
         return shapes.Files()
-    entries = _entries(call, location.root, location.path)
+    entries = call.platform.artifacts.list(location.root, location.path)
     return shapes.Files(files=tuple(_file_info(posixpath.basename(entry.path), entry) for entry in entries))
 
 
