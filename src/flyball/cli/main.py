@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "endpoint": "flyball.cli.endpoints",
     "env": "flyball.cli.access",
     "identity": "flyball.cli.access",
+    "import": "flyball.cli.transfer",
     "loop": "flyball.cli.loops",
     "model": "flyball.cli.models",
     "monitor": "flyball.cli.monitoring",
@@ -52,7 +54,10 @@ class LazyGroup(click.Group):
         """Load a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        attribute = cmd_name.replace("-", "_")
+        # A function cannot be called like a word of Python itself.
+        attribute += "_" * iskeyword(attribute)
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), attribute)
         return command
 
 

@@ -1,0 +1,1 @@
+"""What MLflow keeps, read from its folder or its server; its database is read in `transfer/sql`."""
