@@ -113,6 +113,18 @@ def test_what_can_never_be_carried_out_is_refused_and_does_not_stop_the_rest(eit
     assert len(events) == 2
 
 
+def test_all_that_goes_to_a_deleted_run_is_refused_at_once(either_server: TrackingServer) -> None:
+    run_id, other, journal = new_id(), new_id(), new_id()
+    ship(either_server, journal, [begun(run_id), begun(other)])
+    either_server.platform.tracking.runs.delete(run_id, actor="user:owner")
+    points = [shapes.Point(run_id, "loss", 1.0, step, step) for step in range(300)]
+    answer = ship(either_server, journal, [*points, shapes.Point(other, "loss", 1.0, 1, 1)], first=3)
+    assert [refusal.sequence for refusal in answer.refused] == list(range(3, 303))
+    assert len(either_server.platform.tracking.log.history(other, "loss").items) == 1
+    events = [event for event in either_server.platform.events.all() if event.kind == "journal.record_refused"]
+    assert len(events) < 20
+
+
 def test_a_record_waits_for_a_run_that_another_journal_brings(server: TrackingServer) -> None:
     run_id, early, late = new_id(), new_id(), new_id()
     point = shapes.Point(run_id, "loss", 1.0, 1, 1)

@@ -80,7 +80,8 @@ class Client:
     def send(self, method: str, path: str, content: bytes | BinaryIO, *, response: type[ShapeT]) -> ShapeT:
         """Send bytes, or a file from where it stands, and return the answer."""
         headers = {"content-type": "application/octet-stream"}
-        return _read(self._request(method, path, body=content, headers=headers, timeout=UPLOAD_TIMEOUT), response)
+        timeout = TIMEOUT if isinstance(content, bytes) else UPLOAD_TIMEOUT
+        return _read(self._request(method, path, body=content, headers=headers, timeout=timeout), response)
 
     def download(self, path: str, into: Path) -> None:
         """Write what a route streams to a file, whole or not at all.

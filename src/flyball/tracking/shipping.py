@@ -92,8 +92,8 @@ class JournalStore(Protocol):
         """Set it. The caller holds the lock."""
         ...
 
-    def refuse(self, journal_id: str, refusal: Refusal) -> None:
-        """Keep a refusal."""
+    def refuse(self, journal_id: str, refusals: Sequence[Refusal]) -> None:
+        """Keep refusals."""
         ...
 
     def refusals(self, journal_id: str, *, first: int, last: int) -> list[Refusal]:
@@ -171,14 +171,14 @@ class Shipping:
         try:
             self._together(journal_id, numbered, actor=actor)
         except _FINAL as fault:
-            if len(numbered) > 1:
+            if len(numbered) > 1 and not _all_at_fault(fault, numbered):
                 middle = len(numbered) // 2
                 for half in (numbered[:middle], numbered[middle:]):
                     self._carry_out(journal_id, half, actor=actor, refuse_missing=refuse_missing)
                 return
             if not refuse_missing and isinstance(fault, NotFound) and fault.field in _AWAITED:
                 raise _Awaited(fault.message) from fault
-            self._refuse(journal_id, numbered[0][0], fault, actor=actor)
+            self._refuse(journal_id, [sequence for sequence, _ in numbered], fault, actor=actor)
 
     def _together(self, journal_id: str, numbered: Sequence[tuple[int, Change]], *, actor: str) -> None:
         with self._database.transaction():
@@ -194,20 +194,28 @@ class Shipping:
             if todo:
                 self._advance(journal_id, numbered[-1][0])
 
-    def _refuse(self, journal_id: str, sequence: int, fault: FlyballError, *, actor: str) -> None:
-        refusal = Refusal(sequence=sequence, code=fault.code.value, message=fault.message[:_MAX_MESSAGE])
+    def _refuse(self, journal_id: str, sequences: Sequence[int], fault: FlyballError, *, actor: str) -> None:
+        code, message = fault.code.value, fault.message[:_MAX_MESSAGE]
         with self._database.transaction():
-            if self._store.lock(journal_id) >= sequence:
+            applied = self._store.lock(journal_id)
+            fresh = [sequence for sequence in sequences if sequence > applied]
+            if not fresh:
                 return
-            self._store.refuse(journal_id, refusal)
-            self._advance(journal_id, sequence)
-            payload = {"sequence": str(sequence), "code": refusal.code, "message": refusal.message}
+            self._store.refuse(journal_id, [Refusal(sequence=one, code=code, message=message) for one in fresh])
+            self._advance(journal_id, fresh[-1])
+            payload = {"from": str(fresh[0]), "to": str(fresh[-1]), "code": code, "message": message}
             self._events.record(
                 JournalEvent.RECORD_REFUSED, actor=actor, subject=_journal_ref(journal_id), payload=payload
             )
 
     def _advance(self, journal_id: str, applied: int) -> None:
         self._store.advance(journal_id, applied, now_ms=self._clock.now_ms())
+
+
+def _all_at_fault(fault: FlyballError, numbered: Sequence[tuple[int, Change]]) -> bool:
+    """Tell whether a fault is the run's and all records log to that run, so that none of them can be carried out."""
+    runs = {change.run_id if isinstance(change, Logging) else None for _, change in numbered}
+    return fault.field == "run_id" and len(runs) == 1 and None not in runs
 
 
 def _journal_ref(journal_id: str) -> Ref:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,11 @@ from flyball.client.journal.files import Files
 from flyball.client.journal.folder import JournalFolder, Lock, Made, recall, remember
 from flyball.client.journal.reader import Reader
 from flyball.client.journal.shipper import Shipper
-from flyball.client.journal.writer import Writer
+from flyball.client.journal.writer import Writer, tell_on_stderr
 from flyball.kernel.errors import Unavailable
 from flyball.wire.v1 import journals as shapes
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def tell_on_stderr(text: str) -> None:
-    """Say something to whoever runs the training, in one line."""
-    sys.stderr.write(f"flyball: {text}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +54,7 @@ class Journal:
     ) -> Journal:
         """Make a journal; with `connect` it is shipped while it is written, without one it waits for `flyball sync`."""
         folder, locks = JournalFolder.create(root, server=server, ships=connect is not None)
-        writer = Writer(folder, max_bytes=limits.max_bytes, sync_ms=limits.sync_ms)
+        writer = Writer(folder, max_bytes=limits.max_bytes, sync_ms=limits.sync_ms, tell=tell)
         made = cls(folder, locks, writer)
         if connect is not None:
 

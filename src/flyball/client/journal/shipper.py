@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,6 +18,8 @@ from flyball.kernel.errors import Conflict, InvalidInput, LimitExceeded, NotFoun
 from flyball.wire.v1 import frames
 from flyball.wire.v1 import journals as shapes
 
+MOST_TOLD = 3
+"""Reasons of one shipment that are said on the terminal; all are in the file."""
 _FINAL_FOR_FILE = (InvalidInput, LimitExceeded, Unsupported, Conflict)
 
 
@@ -60,6 +63,7 @@ class Shipper:
         self._on_file_done = file_done
         self._path = ("journals", folder.origin.journal)
         self._applied: int | None = None
+        self._told: set[str] = set()
         self.tally = Tally()
 
     @property
@@ -108,9 +112,8 @@ class Shipper:
 
     def _take(self, piece: Piece, answer: shapes.Shipped) -> None:
         """Note how far the server has come."""
-        records = list(frames.records_in(piece.body)) if answer.refused else []
-        for refusal in answer.refused:
-            self._keep_refused(refusal, shapes.decode(records[refusal.sequence - piece.first]))
+        if answer.refused:
+            self._keep_refused(answer.refused, piece)
         for key, found in answer.resolved.items():
             forget(self._folder.root, key)
             self._on_resolved(key, found)
@@ -124,13 +127,14 @@ class Shipper:
         """Wait where another journal of this folder brings what is missing; else nobody ever will."""
         waiting = self._reader.piece()
         assert waiting is not None
-        end = next(frames.ends_of(waiting.body))
-        record = shapes.decode(waiting.body[frames.HEAD_BYTES : end])
-        if any(recall(self._folder.root, key) is not None for key in ids_of(record)):
+        alike = _of_the_same(waiting)
+        if any(recall(self._folder.root, key) is not None for key in ids_of(alike[0])):
             self.tally.waits_for = missing
             return Step.WAITING
-        single = Piece(first=waiting.first, count=1, body=waiting.body[:end], file=waiting.file, damage="")
-        return self._send(single, missing="refuse")
+        end = list(frames.ends_of(waiting.body))[len(alike) - 1]
+        body = waiting.body[:end]
+        refused = Piece(first=waiting.first, count=len(alike), body=body, file=waiting.file, damage="")
+        return self._send(refused, missing="refuse")
 
     def _send_file(self, file: shapes.File) -> bool:
         """Send the bytes of a file; False where its run is not there yet. A file that cannot be kept is left to its record."""
@@ -150,16 +154,26 @@ class Shipper:
             self.tally.file_bytes += file.size_bytes
         return True
 
-    def _keep_refused(self, refusal: shapes.Refused, record: shapes.Record) -> None:
-        if isinstance(record, shapes.MakeRun):
-            forget(self._folder.root, record.run_id)
-        if isinstance(record, shapes.MakeModel):
-            forget(self._folder.root, record.model_id)
-        line = {"sequence": refusal.sequence, "code": refusal.code, "message": refusal.message, "record": record}
+    def _keep_refused(self, refused: Sequence[shapes.Refused], piece: Piece) -> None:
+        """Keep what was refused, and say so; not again for the same reason while it goes on."""
+        records = list(frames.records_in(piece.body))
         with self._folder.refused.open("ab") as file:
-            file.write(msgspec.json.encode(line) + b"\n")
-        self.tally.refused += 1
-        self._tell(f"the server refused a record, which is kept in {self._folder.refused}: {refusal.message}")
+            for refusal in refused:
+                record = shapes.decode(records[refusal.sequence - piece.first])
+                if isinstance(record, shapes.MakeRun | shapes.MakeModel):
+                    forget(self._folder.root, record.run_id if isinstance(record, shapes.MakeRun) else record.model_id)
+                line = {
+                    "sequence": refusal.sequence,
+                    "code": refusal.code,
+                    "message": refusal.message,
+                    "record": record,
+                }
+                file.write(msgspec.json.encode(line) + b"\n")
+        self.tally.refused += len(refused)
+        fresh = dict.fromkeys(one.message for one in refused if one.message not in self._told)
+        for message in list(fresh)[:MOST_TOLD]:
+            self._tell(f"the server refused a record, which is kept in {self._folder.refused}: {message}")
+        self._told.update(fresh)
 
     def _free(self, piece: Piece, *, kept: bool) -> None:
         """Free what is shipped; the bytes of a file whose record was refused are kept with it."""
@@ -167,6 +181,13 @@ class Shipper:
             segment.path.unlink(missing_ok=True)
         if piece.file is not None and not kept:
             self._on_file_done(piece.file.sha256)
+
+
+def _of_the_same(piece: Piece) -> list[shapes.Record]:
+    """Return the records from the first on that are about the same runs and models."""
+    records = map(shapes.decode, frames.records_in(piece.body))
+    first = next(records)
+    return [first, *takewhile(lambda record: ids_of(record) == ids_of(first), records)]
 
 
 def ids_of(record: shapes.Record) -> set[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,11 @@ GRANT_BYTES = 1 << 20
 _frame_head = HEAD.pack
 
 
+def tell_on_stderr(text: str) -> None:
+    """Say something to whoever runs the training, in one line."""
+    sys.stderr.write(f"flyball: {text}\n")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """The end of what is written: the sequence of the last record, and where it ends."""
@@ -41,9 +48,12 @@ class Position:
 class Writer:
     """Append records to a journal. Every method may be called from any thread."""
 
-    def __init__(self, folder: JournalFolder, *, max_bytes: int, sync_ms: int) -> None:
+    def __init__(
+        self, folder: JournalFolder, *, max_bytes: int, sync_ms: int, tell: Callable[[str], None] = tell_on_stderr
+    ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._tell = tell
         self._sync_s = sync_ms / 1000
         self._lock = threading.Lock()
         self._dirty = threading.Event()
@@ -196,8 +206,12 @@ class Writer:
             if self._stopped.wait(self._sync_s):
                 return
             self._dirty.clear()
-            with contextlib.suppress(OSError):  # the next group tries again
+            try:
                 self.sync()
+            except OSError as error:  # what was written is in the system's memory still, and shipped from there
+                self._tell(
+                    f"the disk under {self._folder.path} fails ({error.strerror}): a loss of power would lose records"
+                )
 
 
 def sync_file(path: Path) -> None:

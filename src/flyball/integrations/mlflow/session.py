@@ -18,7 +18,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from flyball.client import Client
 from flyball.client.journal import Journal
 from flyball.client.journal.folder import Made
-from flyball.client.journal.journal import Limits, tell_on_stderr
+from flyball.client.journal.journal import Limits
+from flyball.client.journal.writer import tell_on_stderr
 from flyball.integrations.mlflow.known import KnownModel, KnownRun
 from flyball.kernel.errors import FlyballError, StoreFull, Unauthenticated, Unavailable
 from flyball.kernel.settings import Settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select, update
 
 from flyball.kernel.db import Database
@@ -34,15 +36,13 @@ class SqlJournalStore:
                 update(journals).where(journals.c.journal_id == journal_id).values(applied=applied, updated_ms=now_ms)
             )
 
-    def refuse(self, journal_id: str, refusal: Refusal) -> None:
-        row = {
-            "journal_id": journal_id,
-            "sequence": refusal.sequence,
-            "code": refusal.code,
-            "message": refusal.message,
-        }
+    def refuse(self, journal_id: str, refusals: Sequence[Refusal]) -> None:
+        rows = [
+            {"journal_id": journal_id, "sequence": one.sequence, "code": one.code, "message": one.message}
+            for one in refusals
+        ]
         with self._database.transaction() as connection:
-            insert_missing(connection, journal_refusals, [row])
+            insert_missing(connection, journal_refusals, rows)
 
     def refusals(self, journal_id: str, *, first: int, last: int) -> list[Refusal]:
         mine = (
