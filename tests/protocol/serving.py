@@ -33,17 +33,21 @@ class TrackingServer:
         *,
         json: object = None,
         body: bytes | None = None,
-        fields: dict[str, str] | None = None,
+        fields: dict[str, str] | list[tuple[str, str]] | None = None,
         token: str | None = None,
+        content_type: str | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send one request as any HTTP client would."""
+        headers = {"authorization": f"Bearer {self.token if token is None else token}"}
+        if content_type is not None or json is not None:
+            headers["content-type"] = content_type or "application/json"
         return urllib3.request(
             method,
             self.url + path,
             json=json,
             body=body,
             fields=fields,
-            headers={"authorization": f"Bearer {self.token if token is None else token}"},
+            headers=headers,
             retries=False,
         )
 

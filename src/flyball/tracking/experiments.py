@@ -244,7 +244,7 @@ class Experiments:
 def _check_name(name: str, *, field: str = "name") -> str:
     if not name.strip():
         raise InvalidInput(f"Invalid experiment name: '{name}'. It must not be empty.", field=field)
-    return check_text(name, field=field, limit=MAX_EXPERIMENT_NAME_LENGTH)
+    return check_text(name, field="name", limit=MAX_EXPERIMENT_NAME_LENGTH)
 
 
 def _check_location(location: str) -> str:

@@ -146,7 +146,7 @@ def check_model_name(name: str) -> str:
     """
     if not name or any(mark in name for mark in MODEL_NAME_FORBIDDEN):
         raise InvalidInput(
-            f"Invalid model name ('{name}') provided. Model name must be a non-empty string and cannot contain the "
+            f"Invalid model name ({name!r}) provided. Model name must be a non-empty string and cannot contain the "
             f"following characters: {MODEL_NAME_FORBIDDEN}",
             field="name",
         )

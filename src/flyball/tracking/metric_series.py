@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from flyball.tracking.access import is_run_id
 from flyball.tracking.entities import Metric
@@ -58,7 +59,7 @@ def spread(count: int, limit: int) -> Sequence[int]:
 
 
 def _of_run(run_id: str, points: Iterable[Metric]) -> list[Metric]:
-    return [dataclasses.replace(point, run_id=run_id) for point in points]
+    return [msgspec.structs.replace(point, run_id=run_id) for point in points]
 
 
 def _by_step(point: Metric) -> tuple[int, int, float, bool]:

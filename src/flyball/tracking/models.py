@@ -11,16 +11,23 @@ from flyball.kernel.db import Database
 from flyball.kernel.errors import AlreadyExists, InvalidInput, NotFound
 from flyball.kernel.events import Edge, EventLog
 from flyball.kernel.ids import new_id
-from flyball.tracking.access import is_model_id, is_run_id, lock_active_experiment, model_not_found, run_not_found
+from flyball.tracking.access import (
+    is_model_id,
+    is_run_id,
+    lock_active_experiment,
+    model_not_found,
+    read_experiment_id,
+    run_not_found,
+)
 from flyball.tracking.entities import Lifecycle, LoggedModel, ModelId, ModelStatus, Page, RunId
 from flyball.tracking.events import TrackingEvent, model_ref, run_ref
-from flyball.tracking.limits import MAX_PARAM_LENGTH, MAX_USER_TEXT_LENGTH, check_key, check_model_name, check_tags
+from flyball.tracking.limits import MAX_KEY_LENGTH, MAX_USER_TEXT_LENGTH, check_model_name
 from flyball.tracking.limits import check_text as check
 from flyball.tracking.names import random_name
 from flyball.tracking.ports import ExperimentStore, ModelStore, RunStore
 from flyball.tracking.search import MODELS, Ordering, check_max_results, page_of, parse_filter, parse_page_token
 
-MAX_RESULTS = 1_000
+MAX_RESULTS = 50_000
 DEFAULT_RESULTS = 100
 MAX_TAG_LENGTH = 100_000
 """As long as a registry tag: `mlflow.modelVersions` grows with every registration."""
@@ -66,8 +73,8 @@ class LoggedModels:
             InvalidInput: the experiment is deleted, or an id, name, param or tag is not allowed.
         """
         kept_id = self._free_id(model_id)
-        kept_params = _check_params(params)
-        kept_tags = check_tags(tags, limit=MAX_TAG_LENGTH)
+        kept_params = _check_values(params, field="params")
+        kept_tags = _check_values(tags, field="tags")
         with self._database.transaction():
             experiment = lock_active_experiment(self._experiments, experiment_id)
             now = self._clock.now_ms()
@@ -134,7 +141,7 @@ class LoggedModels:
             NotFound: there is no such model.
             InvalidInput: a tag is not allowed.
         """
-        kept = check_tags(tags, limit=MAX_TAG_LENGTH)
+        kept = _check_values(tags, field="tags")
         with self._database.transaction():
             model = self.get(model_id)
             self._store.put_tags(model_id, kept)
@@ -147,7 +154,7 @@ class LoggedModels:
         Raises:
             NotFound: there is no such model, or it has no such tag.
         """
-        check_key(key, field="tag_key")
+        check(key, field="tag_key", limit=MAX_KEY_LENGTH)
         with self._database.transaction():
             model = self.get(model_id)
             if not self._store.delete_tag(model_id, key):
@@ -161,7 +168,7 @@ class LoggedModels:
             NotFound: there is no such model.
             InvalidInput: a param has another value already, or is not allowed.
         """
-        kept = _check_params(params)
+        kept = _check_values(params, field="params")
         with self._database.transaction():
             model = self.get(model_id)
             changed = sorted(key for key, value in kept.items() if model.params.get(key, value) != value)
@@ -190,7 +197,7 @@ class LoggedModels:
         limit = check_max_results(max_results, limit=MAX_RESULTS)
         offset = parse_page_token(page_token)
         found = self._store.search(
-            experiment_ids,
+            [read_experiment_id(text) for text in experiment_ids],
             parse_filter(filter_text, MODELS),
             datasets=datasets,
             order=order_by,
@@ -235,8 +242,12 @@ def _edges(model: LoggedModel) -> list[Edge]:
     return [Edge(subject=model_ref(model.model_id), relation="made-by", object=run_ref(model.source_run_id))]
 
 
-def _check_params(params: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return {
-        check_key(key, field="params.key"): check(value, field="params.value", limit=MAX_PARAM_LENGTH)
-        for key, value in params
-    }
+def _check_values(items: Sequence[tuple[str, str]], *, field: str) -> dict[str, str]:
+    """Accept params or tags: the protocol takes any key here, and cuts no value."""
+    kept: dict[str, str] = {}
+    for at, (key, value) in enumerate(items):
+        if not key:
+            raise InvalidInput(f"Missing value for required parameter '{field}[{at}].key'.", field=f"{field}[{at}].key")
+        name = check(key, field=f"{field}[{at}].key", limit=MAX_KEY_LENGTH)
+        kept[name] = check(value, field=f"{field}[{at}].value", limit=MAX_TAG_LENGTH)
+    return kept

@@ -8,11 +8,11 @@ from typing import Any
 
 from flyball.artifacts.entities import Entry
 from flyball.governance.permissions import Permission
-from flyball.kernel.errors import InvalidInput, NotFound, Unsupported
+from flyball.kernel.errors import InvalidInput, LimitExceeded, NotFound, Unsupported
 from flyball.registry.naming import parse_version
 from flyball.registry.sources import locate as locate_source
 from flyball.server.mlflow.downloads import download
-from flyball.server.mlflow.locations import SCHEME, Location, checked_path, locate, model_root, run_root
+from flyball.server.mlflow.locations import SCHEME, checked_path, locate, model_root, run_root
 from flyball.server.mlflow.reading import required
 from flyball.server.mlflow.rows import AJAX_PREFIX, PROXY_PREFIX, row
 from flyball.server.routing import Answer, Call
@@ -26,7 +26,10 @@ MAX_PAGE_UPLOAD_BYTES = 10 * 1024 * 1024
 
 def upload(call: Call[None]) -> Empty:
     """Store a file of a run or a logged model as it arrives."""
-    location = _file(call)
+    path = call.path["path"]
+    location = locate(checked_path(path), call.platform.tracking)
+    if not location.path or path.endswith("/"):
+        raise InvalidInput(f"Artifact path must include a filename: '{path}' is a folder", field="path")
     chunks = call.chunks(call.platform.settings.max_artifact_bytes)
     call.platform.artifacts.put(location.root, location.path, chunks)
     return Empty()
@@ -34,8 +37,11 @@ def upload(call: Call[None]) -> Empty:
 
 def fetch(call: Call[None]) -> Answer:
     """Return a file of a run or a logged model."""
-    location = _file(call)
-    return download(*call.platform.artifacts.open(location.root, location.path))
+    path = call.path["path"]
+    location = locate(checked_path(path), call.platform.tracking)
+    if not location.path or path.endswith("/"):
+        raise InvalidInput(f"Artifact path refers to a directory, not a file: '{path}'", field="path")
+    return _sent(call, location.root, location.path, shown=path)
 
 
 def remove(call: Call[None]) -> Empty:
@@ -63,7 +69,7 @@ def list_run(call: Call[shapes.ListRunArtifacts]) -> shapes.RunFiles:
     run_id = required(call.body.run_id or call.body.run_uuid, "run_id")
     folder = checked_path(call.body.path or "")
     info = call.platform.tracking.runs.get_info(run_id)
-    entries = _entries(call, _proxied(run_root(info.run_id), info.artifact_uri), folder)
+    entries = call.platform.artifacts.list(_proxied(run_root(info.run_id), info.artifact_uri), folder)
     return shapes.RunFiles(root_uri=info.artifact_uri, files=_file_infos(entries))
 
 
@@ -71,7 +77,7 @@ def list_model(call: Call[ListDirectory]) -> shapes.RunFiles:
     """List a folder of a logged model."""
     folder = checked_path(call.body.artifact_directory_path or "")
     model = call.platform.tracking.models.get(call.path["model_id"])
-    entries = _entries(call, _proxied(model_root(model.model_id), model.artifact_uri), folder)
+    entries = call.platform.artifacts.list(_proxied(model_root(model.model_id), model.artifact_uri), folder)
     return shapes.RunFiles(root_uri=model.artifact_uri, files=_file_infos(entries))
 
 
@@ -79,14 +85,16 @@ def fetch_of_run(call: Call[shapes.ListRunArtifacts]) -> Answer:
     """Return a file of a run, by the run's id."""
     path = checked_path(required(call.body.path, "path"))
     info = call.platform.tracking.runs.get_info(required(call.body.run_id or call.body.run_uuid, "run_id"))
-    return download(*call.platform.artifacts.open(_proxied(run_root(info.run_id), info.artifact_uri), path))
+    root = _proxied(run_root(info.run_id), info.artifact_uri)
+    return _sent(call, root, path, shown=_within(info.artifact_uri, path))
 
 
 def fetch_of_model(call: Call[shapes.ModelFile]) -> Answer:
     """Return a file of a logged model, by the model's id."""
     path = checked_path(required(call.body.artifact_file_path, "artifact_file_path"))
     model = call.platform.tracking.models.get(call.path["model_id"])
-    return download(*call.platform.artifacts.open(_proxied(model_root(model.model_id), model.artifact_uri), path))
+    root = _proxied(model_root(model.model_id), model.artifact_uri)
+    return _sent(call, root, path, shown=_within(model.artifact_uri, path))
 
 
 def fetch_of_version(call: Call[shapes.VersionFile]) -> Answer:
@@ -97,7 +105,7 @@ def fetch_of_version(call: Call[shapes.VersionFile]) -> Answer:
     place = locate_source(location)
     if place is None:
         raise _elsewhere(location)
-    return download(*call.platform.artifacts.open(place.root, posixpath.join(place.folder, path)))
+    return _sent(call, place.root, posixpath.join(place.folder, path), shown=_within(location, path))
 
 
 def upload_of_run(call: Call[None]) -> Empty:
@@ -108,7 +116,10 @@ def upload_of_run(call: Call[None]) -> Empty:
         field = "path" if run_id else "run_uuid"
         raise InvalidInput(f"Request must specify {field}.", field=field)
     checked_path(path)
-    data = b"".join(call.chunks(MAX_PAGE_UPLOAD_BYTES))
+    try:
+        data = b"".join(call.chunks(MAX_PAGE_UPLOAD_BYTES))
+    except LimitExceeded as error:
+        raise LimitExceeded("Artifact size is too large. Max size is 10MB.", field="body") from error
     if not data:
         raise InvalidInput("Request must specify data.", field="body")
     info = call.platform.tracking.runs.get_info(run_id)
@@ -116,11 +127,18 @@ def upload_of_run(call: Call[None]) -> Empty:
     return Empty()
 
 
-def _entries(call: Call[Any], root: str, folder: str) -> list[Entry]:
-    """Return what is in a folder; of a path that is a file, the file itself."""
-    entries = call.platform.artifacts.list(root, folder)
-    file = call.platform.artifacts.find(root, folder) if folder and not entries else None
-    return [file] if file else entries
+def _sent(call: Call[Any], root: str, path: str, *, shown: str) -> Answer:
+    """Send a file; `shown` is what an error calls it."""
+    artifacts = call.platform.artifacts
+    if artifacts.find(root, path) is not None:
+        return download(*artifacts.open(root, path))
+    if artifacts.list(root, path):
+        raise InvalidInput(f"Artifact path refers to a directory, not a file: '{shown}'", field="path")
+    raise NotFound(f"No such artifact: '{shown}'", field="path")
+
+
+def _within(artifact_uri: str, path: str) -> str:
+    return posixpath.join(artifact_uri.removeprefix(SCHEME), path)
 
 
 def _proxied(root: str, artifact_uri: str) -> str:
@@ -131,14 +149,6 @@ def _proxied(root: str, artifact_uri: str) -> str:
 
 def _elsewhere(uri: str) -> Unsupported:
     return Unsupported(f"the files are kept at {uri}, which this server does not open; read them there with the client")
-
-
-def _file(call: Call[None]) -> Location:
-    path = call.path["path"]
-    location = locate(checked_path(path), call.platform.tracking)
-    if not location.path or path.endswith("/"):
-        raise InvalidInput(f"Invalid path: '{path}' is a folder; name a file in it", field="path")
-    return location
 
 
 def _file_infos(entries: Iterable[Entry]) -> tuple[shapes.FileInfo, ...]:
@@ -175,13 +185,9 @@ ROUTES = (
         response=shapes.RunFiles,
     ),
     row("GET", "/get-artifact", permission=_READ, handler=fetch_of_run, request=shapes.ListRunArtifacts),
-    row(
-        "GET",
-        "/model-versions/get-artifact",
-        permission=_READ,
-        handler=fetch_of_version,
-        request=shapes.VersionFile,
-    ),
+    row("GET", "/model-versions/get-artifact", permission=_READ, handler=fetch_of_version, request=shapes.VersionFile),
+    # MLflow's server takes a doubled slash for a single one, and here clients are known to send it.
+    row("GET", "//model-versions/get-artifact", permission=_READ, handler=fetch_of_version, request=shapes.VersionFile),
     row(
         "GET",
         AJAX_PREFIX + "logged-models/{model_id}/artifacts/files",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -28,11 +29,13 @@ def download(entry: Entry, chunks: Iterator[bytes]) -> Response:
     """Answer with a file as an attachment."""
     name = posixpath.basename(entry.path)
     headers = {
+        # Set here, because a response that is told its type adds a charset, which nobody knows.
+        "content-type": media_type(name),
         "content-disposition": disposition(name),
         "x-content-type-options": "nosniff",
         "content-length": str(entry.size_bytes),
     }
-    return StreamingResponse(hold_back(chunks), media_type=media_type(name), headers=headers)
+    return StreamingResponse(hold_back(chunks), headers=headers)
 
 
 def media_type(name: str) -> str:
@@ -53,7 +56,8 @@ def disposition(name: str) -> str:
     >>> disposition("model.pkl"), disposition('a "b".txt')
     ('attachment; filename=model.pkl', 'attachment; filename="a _b_.txt"')
     """
-    plain = "".join(mark if mark.isascii() and mark.isprintable() and mark not in '"\\' else "_" for mark in name)
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "download"
+    plain = "".join(mark if mark.isprintable() and mark not in '"\\' else "_" for mark in ascii_name)
     shown = plain if _TOKEN.fullmatch(plain) else f'"{plain}"'
     if name.isascii():
         return f"attachment; filename={shown}"

@@ -49,11 +49,11 @@ def delete(call: Call[None]) -> Empty:
     return Empty()
 
 
-def set_tags(call: Call[shapes.LoggedModelTags]) -> shapes.LoggedModelAnswer:
-    """Set tags of a logged model."""
+def set_tags(call: Call[shapes.LoggedModelTags]) -> Empty:
+    """Set tags of a logged model; the protocol's descriptor promises the model back, its server sends nothing."""
     tags = pairs(call.body.tags, field="tags")
-    model = call.platform.tracking.models.set_tags(call.path["model_id"], tags, actor=call.actor)
-    return shapes.LoggedModelAnswer(model=rendering.logged_model(model))
+    call.platform.tracking.models.set_tags(call.path["model_id"], tags, actor=call.actor)
+    return Empty()
 
 
 def delete_tag(call: Call[None]) -> Empty:
@@ -86,7 +86,9 @@ def search(call: Call[shapes.SearchLoggedModels]) -> shapes.LoggedModels:
 
 
 def _dataset(item: shapes.DatasetFilter) -> tuple[str, str | None]:
-    return required(item.dataset_name, "datasets.dataset_name"), item.dataset_digest or None
+    if not item.dataset_name:
+        raise InvalidInput("`dataset_name` in the `datasets` clause must be specified.", field="datasets.dataset_name")
+    return item.dataset_name, item.dataset_digest or None
 
 
 def _ordering(item: shapes.OrderBy) -> Ordering:
@@ -98,7 +100,10 @@ def _ordering(item: shapes.OrderBy) -> Ordering:
         raise InvalidInput(
             "`dataset_digest` can only be specified if `dataset_name` is also specified.", field="order_by"
         )
-    field, resolved = MODELS.resolve(*((Field.METRIC.value, key) if dot else (Field.ATTRIBUTE.value, name)))
+    try:
+        field, resolved = MODELS.resolve(*((Field.METRIC.value, key) if dot else (Field.ATTRIBUTE.value, name)))
+    except InvalidInput as error:
+        raise InvalidInput(f"Invalid order by field name: {name[:100]}. {error.message}", field="order_by") from error
     dataset = (item.dataset_name, item.dataset_digest or None) if item.dataset_name else None
     return Ordering(field=field, key=resolved, ascending=item.ascending is not False, dataset=dataset)
 
@@ -125,7 +130,7 @@ ROUTES = (
         permission=_WRITE,
         handler=set_tags,
         request=shapes.LoggedModelTags,
-        response=_ANSWER,
+        response=Empty,
     ),
     row("DELETE", f"{_ONE}/tags/{{tag_key:path}}", permission=_WRITE, handler=delete_tag, response=Empty),
     row(

@@ -97,6 +97,8 @@ class Vocabulary:
     """Attributes that are text."""
     lists: frozenset[str] = frozenset()
     """Attributes that IN may be used with."""
+    keyed: tuple[Operator, ...] = TEXT_OPERATORS + PRESENCE_OPERATORS
+    """How params and tags may be compared."""
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, prefix: str, key: str) -> tuple[Field, str]:
@@ -107,16 +109,17 @@ class Vocabulary:
         """
         place = PREFIXES.get(prefix)
         if place is None or place not in self.fields:
-            known = ", ".join(sorted({item.value for item in self.fields}))
+            known = [item.value for item in Field if item in self.fields]
             raise InvalidInput(
-                f"Invalid entity type '{prefix}' in a search of {self.noun}: valid are {known}", field="filter"
+                f"Invalid entity type '{prefix}'. Valid values are {known} in a search of {self.noun}", field="filter"
             )
         if not key or len(key) > MAX_KEY_LENGTH:
             raise InvalidInput(f"Invalid key after '{prefix}.' in a search of {self.noun}", field="filter")
         if place is Field.ATTRIBUTE:
             return place, self._attribute(key)
         if place is Field.DATASET and key not in DATASET_KEYS:
-            raise InvalidInput(f"Invalid dataset key '{key}': valid are {', '.join(DATASET_KEYS)}", field="filter")
+            known_keys = ", ".join(DATASET_KEYS)
+            raise InvalidInput(f"Invalid dataset key '{key}' specified. Valid keys are '{known_keys}'", field="filter")
         return place, key
 
     def operators(self, place: Field, key: str) -> tuple[Operator, ...]:
@@ -125,7 +128,7 @@ class Vocabulary:
             case Field.METRIC:
                 return NUMBER_OPERATORS
             case Field.PARAM | Field.TAG:
-                return TEXT_OPERATORS + PRESENCE_OPERATORS
+                return self.keyed
             case Field.DATASET:
                 return TEXT_OPERATORS + LIST_OPERATORS
             case Field.ATTRIBUTE if key in self.numbers:

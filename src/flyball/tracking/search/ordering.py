@@ -13,6 +13,7 @@ from flyball.tracking.search.parser import split_identifier
 MAX_KEYS = 30
 MAX_LENGTH = 1_000
 _DIRECTION = re.compile(r"(?P<name>.*\S)\s+(?P<direction>asc|desc)", re.IGNORECASE | re.DOTALL)
+_WORDS = re.compile(r"[\w.]+\s+\w+")
 _NAME = re.compile(r"""(?:[^\W\d]\w*\.)?(?:'[^']+'|"[^"]+"|`[^`]+`|[\w./:-]+)""")
 
 
@@ -37,7 +38,8 @@ def _parse(item: str, vocabulary: Vocabulary) -> Ordering:
     found = _DIRECTION.fullmatch(text)
     name = found["name"] if found else text
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"Invalid order_by clause '{item}'. Could not be parsed.", field="order_by")
+        said = "Invalid ordering key in order_by clause" if _WORDS.fullmatch(name) else "Invalid order_by clause"
+        raise InvalidInput(f"{said} '{item}'. Could not be parsed.", field="order_by")
     try:
         field, key = vocabulary.resolve(*split_identifier(name))
     except InvalidInput as error:

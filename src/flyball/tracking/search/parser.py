@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from flyball.kernel.errors import InvalidInput
-from flyball.tracking.search.clauses import Clause, Field, Operator, Value, Vocabulary
+from flyball.tracking.search.clauses import (
+    LIST_OPERATORS,
+    PRESENCE_OPERATORS,
+    Clause,
+    Field,
+    Operator,
+    Value,
+    Vocabulary,
+)
 from flyball.tracking.search.tokens import Kind, Token, tokenize, unquote
 
 # The databases refuse expressions that nest deeper than about a thousand.
@@ -73,10 +81,7 @@ class _Reader:
         operator = self._operator(name.text)
         allowed = self._vocabulary.operators(field, key)
         if operator not in allowed:
-            raise InvalidInput(
-                f"Invalid comparison operator '{operator}' for {name.text}: valid are {', '.join(allowed)}",
-                field="filter",
-            )
+            raise self._not_allowed(operator, field, key)
         return Clause(field=field, key=key, operator=operator, value=self._value(field, key, operator))
 
     def _operator(self, name: str) -> Operator:
@@ -105,24 +110,50 @@ class _Reader:
         if operator in {Operator.IS_NULL, Operator.IS_NOT_NULL}:
             return None
         if operator in {Operator.IN, Operator.NOT_IN}:
-            return self._list(key)
+            return self._list()
         token = self._next()
         if self._vocabulary.is_number(field, key):
-            return _number(token, key)
-        return _text(token, f"{field} {key}")
+            return _number(token, "metric" if field is Field.METRIC else f"numeric attribute: {key}")
+        return _text(token, field)
 
-    def _list(self, key: str) -> tuple[str, ...]:
+    def _not_allowed(self, operator: Operator, field: Field, key: str) -> InvalidInput:
+        """Say what may be compared how, in the words of MLflow where it has its own for a case."""
+        if operator in PRESENCE_OPERATORS:
+            return InvalidInput(
+                f"IS NULL / IS NOT NULL is only supported for tags and params, not for '{field}' '{key}'",
+                field="filter",
+            )
+        known = ", ".join(self._vocabulary.operators(field, key))
+        if operator in LIST_OPERATORS and field is Field.ATTRIBUTE:
+            lists = sorted(self._vocabulary.lists)
+            return InvalidInput(
+                f"Only {lists} attributes support comparison with a list of quoted string values. "
+                f"'{key}' is compared by {known}",
+                field="filter",
+            )
+        return InvalidInput(f"Invalid comparator '{operator}' not one of '{known}' for {field} '{key}'", field="filter")
+
+    def _list(self) -> tuple[str, ...]:
         opening = self._next()
         if opening.text != "(":
             raise InvalidInput(
-                f"Invalid filter: IN after {key} needs a list in parentheses: ('a', 'b')", field="filter"
+                f"Invalid clause(s) in filter string: '{opening.text}'; IN needs a list in parentheses: ('a', 'b')",
+                field="filter",
             )
-        values = [_text(self._next(), key)]
+        values = [self._item()]
         while (mark := self._next()).text == ",":
-            values.append(_text(self._next(), key))
+            values.append(self._item())
         if mark.text != ")":
-            raise InvalidInput(f"Invalid filter: the list after {key} is not closed", field="filter")
+            raise _bad_list(f"ill-formed list at '{mark.text}'")
         return tuple(values)
+
+    def _item(self) -> str:
+        token = self._next()
+        if token.text == ")":
+            raise _bad_list("empty list, or a comma before its end")
+        if token.kind is not Kind.QUOTED:
+            raise _bad_list(f"{token.text}, which is not in quotes")
+        return unquote(token.text)
 
     def _next(self) -> Token:
         if self.done:
@@ -134,9 +165,16 @@ class _Reader:
         return token
 
 
-def _number(token: Token, key: str) -> float | int:
+def _bad_list(found: str) -> InvalidInput:
+    return InvalidInput(
+        f"While parsing a list in the query, expected a non-empty list of string values, but got {found}",
+        field="filter",
+    )
+
+
+def _number(token: Token, what: str) -> float | int:
     if token.kind is not Kind.NUMBER:
-        raise InvalidInput(f"Expected numeric value type for '{key}'. Found {token.text}", field="filter")
+        raise InvalidInput(f"Expected numeric value type for {what}. Found {token.text}", field="filter")
     try:
         whole = int(token.text)
     except ValueError:

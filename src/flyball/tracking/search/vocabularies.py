@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from flyball.tracking.search.clauses import Field, Vocabulary
+from flyball.tracking.search.clauses import (
+    LIST_OPERATORS,
+    PRESENCE_OPERATORS,
+    TEXT_OPERATORS,
+    Field,
+    Vocabulary,
+)
 
 RUNS = Vocabulary(
     noun="runs",
@@ -33,6 +39,7 @@ MODELS = Vocabulary(
     numbers=frozenset({"creation_timestamp", "last_updated_timestamp"}),
     texts=frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
     lists=frozenset({"name", "model_id", "model_type", "status", "source_run_id"}),
+    keyed=TEXT_OPERATORS + LIST_OPERATORS + PRESENCE_OPERATORS,
     aliases={
         "creation_time": "creation_timestamp",
         "creation_timestamp_ms": "creation_timestamp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, or_, select, true
 
 from flyball.tracking.entities import Lifecycle
 from flyball.tracking.search import Clause, Field, Ordering
@@ -18,7 +18,8 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "model_id": logged_models.c.model_id,
     "model_type": logged_models.c.model_type,
     "status": logged_models.c.status,
-    "source_run_id": logged_models.c.source_run_id,
+    # A model of no run is unequal to every run.
+    "source_run_id": func.coalesce(logged_models.c.source_run_id, ""),
     "creation_timestamp": logged_models.c.created_ms,
     "last_updated_timestamp": logged_models.c.updated_ms,
 }
