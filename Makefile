@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-frameworks check lint types contracts architecture docs format lock openapi reference changelog clean
+.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ test: venv ## all tests, with the real services they need
 test-frameworks: ## PyTorch (Lightning) and Keras autologging, in an environment of its own
 	@python3 tools/bootstrap.py frameworks
 	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks
+
+fuzz: venv ## bend requests of the MLflow protocol for longer: make fuzz MINUTES=30
+	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q --timeout 0 tests/api/test_protocol_fuzz.py
 
 check: venv lint types contracts architecture docs test ## what CI runs
 

@@ -32,6 +32,6 @@ def _object(raw: bytes) -> dict[str, object]:
     """Read a malformed body as an empty message, as MLflow's server does."""
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

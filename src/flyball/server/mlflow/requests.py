@@ -91,7 +91,15 @@ def _object(raw: bytes) -> Mapping[str, object]:
                 value = json.loads(value)
             except (ValueError, RecursionError):
                 return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and _is_text(value) else {}
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether all texts of a document can be written: half of a surrogate pair cannot, though Python reads it."""
+    try:
+        return bool(json.dumps(value, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _convert(values: Mapping[str, object], shape: type[msgspec.Struct]) -> msgspec.Struct:

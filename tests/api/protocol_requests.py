@@ -1,0 +1,228 @@
+"""Requests of the MLflow protocol for fuzzing, made from the route table: what its shapes ask for, bent in every way."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+from msgspec import inspect
+
+from flyball.server.routing import Route
+
+KNOWN = ("experiment_id", "run_id", "model_id", "name", "version", "alias", "path")
+"""What the server has when a request arrives; a request holds `<run_id>`, which is filled in when it is sent."""
+
+WORDS = (
+    "", " ", "a", "0", "-1", "1", "latest", "None", "Production", "READY", "FINISHED", "ALL", "DELETED_ONLY", "mlflow.runName",
+    "mlflow.user", "loss", "..", "../../etc/passwd", "/etc/passwd", "a/b", "a//b", "%2e%2e", "a#b", "file:///etc/passwd",
+    "runs:/<run_id>/model", "models:/<name>/<version>", "models:/<name>@<alias>", "models:/<model_id>",
+    "mlflow-artifacts:/<path>", "s3://bucket/key", "\0", "a\0b", "\u202e", "\ud800", "\U0001f3c3", "é" * 300, "x" * 9_000,
+    "'", '"', "`", "\\", "%", "_", "; DROP TABLE runs; --", "{}", "[]", "null", "true", "NaN", "Infinity", "1e400",
+    "9" * 30, "٣", "0x10", "1_000", "\n", "m-" + "0" * 32, "0" * 32,
+)  # fmt: skip
+NUMBERS = (
+    0, 1, -1, 2, 5, 100, 50_000, 50_001, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**40, 10**400,
+    0.0, -0.0, 0.5, -1.5, 5e-324, 1.7976931348623157e308, 1e22,
+)  # fmt: skip
+FILTER_PARTS = (
+    "metrics.loss", "metrics.`loss`", 'metrics."a b"', "params.depth", "tags.team", "tags.`mlflow.runName`", "attributes.status",
+    "attr.start_time", "run_id", "run_name", "name", "version_number", "source_path", "dataset.name", "datasets.context",
+    "creation_time", "last_update_time", "end_time", "params", "metrics.", ".", "x.y.z", "=", "!=", ">", ">=", "<", "<=", "LIKE",
+    "ILIKE", "IN", "NOT IN", "IS NULL", "IS NOT NULL", "AND", "and", "OR", "(", ")", "('a', 'b')", "('a',)", "()", "(1, 2)",
+    "'a'", '"a"', "'%'", "'_%\\'", "'", '"', "`", "1", "-1", "1e5", "1e999", "nan", "inf", "9" * 25, "''", "ASC", "DESC", ",",
+    ";", "--", "'\0'", "'\U0001f3c3'", "\u3000", "%", "'<run_id>'", "'<name>'", "((((((((((",
+)  # fmt: skip
+CONTENT_TYPES = (
+    "application/json", "application/json; charset=utf-8", "application/json; charset=utf-16", "text/plain", "",
+    "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/octet-stream", "a/b/c", "\u00e9",
+)  # fmt: skip
+RAW_BODIES = (
+    b"", b"{", b"}", b"null", b"[]", b"[{}]", b'"text"', b"1", b"1e999", b"NaN", b"\xff\xfe", b'{"a": "\xff"}', b'{"a": "\\ud800"}',
+    b"\xef\xbb\xbf{}", b"{}{}", b'{"run_id": "a", "run_id": "b"}', b"run_id=a&key=b", b"\x1f\x8b\x08\x00", b"\x00" * 64,
+    b"[" * 20_000, b'{"a":' * 20_000, b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", b'{"' + b"k" * 20_000 + b'": 1}',
+    b'{"max_results": ' + b"9" * 5_000 + b"}", b'{"key": "a", "value": 1e-999999999}', b'{"tags": ' + b"{}," * 3_000 + b"}",
+)  # fmt: skip
+QUERIES = (
+    "",
+    "",
+    "",
+    "a",
+    "=",
+    "&&",
+    "a=1&a=2",
+    "run_id=%zz",
+    "run_id=%ff%fe",
+    "path=%00",
+    "max_results=9e9;x",
+    "%",
+    "x[]=1",
+    "?",
+)
+METHODS = ("HEAD", "OPTIONS", "PATCH", "PUT", "DELETE", "GET", "POST", "TRACE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request as it will be sent, the known names still to be filled in."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes | None
+    headers: Mapping[str, str]
+
+    def filled(self, known: Mapping[str, str]) -> tuple[str, str, bytes | None]:
+        """Return method, address and body with the names that this server knows."""
+        address, body = self.path + ("?" + self.query if self.query else ""), self.body
+        for key, value in known.items():
+            address = address.replace(quote(f"<{key}>", safe=""), quote(value, safe="/"))
+            body = None if body is None else body.replace(f"<{key}>".encode(), value.encode())
+        return self.method, address, body
+
+
+def attempts(route: Route) -> SearchStrategy[Attempt]:
+    """Return requests for a route: mostly nearly right, because what is quite wrong is refused at the door."""
+
+    @st.composite
+    def attempt(draw: DrawFn) -> Attempt:
+        odd = draw(st.integers(0, 9))
+        method = draw(st.sampled_from(METHODS)) if odd == 0 else route.method
+        bodiless = method in {"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"}
+        query = draw(st.sampled_from(QUERIES)) if odd == 1 or not bodiless else draw(_query(route))
+        body = None if bodiless and odd != 2 else draw(_body(route, odd))
+        content_type = draw(st.sampled_from(CONTENT_TYPES)) if odd == 3 else CONTENT_TYPES[0]
+        headers = {"content-type": content_type.encode("latin-1", "replace").decode("latin-1")}
+        return Attempt(method=method, path=draw(_path(route)), query=query, body=body, headers=headers)
+
+    return attempt()
+
+
+def _path(route: Route) -> SearchStrategy[str]:
+    """Fill the template of a path."""
+    literal, *holes = route.path.split("{")
+
+    @st.composite
+    def filled(draw: DrawFn) -> str:
+        parts = [literal]
+        for hole in holes:
+            name, _, rest = hole.partition("}")
+            text = draw(st.sampled_from([f"<{name.partition(':')[0]}>"] * 3) | _text(name.partition(":")[0]))
+            safe = "/" if ":path" in name else ""
+            parts.append(quote(text, safe=safe, errors="replace") + rest)
+        return "".join(parts)
+
+    return filled()
+
+
+def _query(route: Route) -> SearchStrategy[str]:
+    """Write a shape as a query: each list as a repeated key, each number as text."""
+    if route.request is None:
+        return st.sampled_from(QUERIES)
+
+    def written(values: object) -> str:
+        assert isinstance(values, dict)
+        pairs = [(key, one) for key, value in values.items() for one in (value if isinstance(value, list) else [value])]
+        return "&".join(f"{_quoted(key)}={_quoted(one)}" for key, one in pairs)
+
+    return _struct(inspect.type_info(route.request)).map(written)
+
+
+def _quoted(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return quote(text[:3_000], safe="", errors="replace")
+
+
+def _body(route: Route, odd: int) -> SearchStrategy[bytes]:
+    if odd == 4 or route.streamed or route.request is None:
+        return st.sampled_from(RAW_BODIES) | st.binary(max_size=200)
+    shaped = _struct(inspect.type_info(route.request)).map(lambda values: json.dumps(values).encode())
+    if odd == 5:  # cut short
+        return st.tuples(shaped, st.integers(0, 200)).map(lambda pair: pair[0][: pair[1]])
+    return shaped
+
+
+def _struct(shape: inspect.Type) -> SearchStrategy[dict[str, Any]]:
+    """Return objects of a shape: most of its fields, and now and then one that it does not have."""
+    assert isinstance(shape, inspect.StructType)
+    fields = {field.encode_name: _field(field.encode_name, field.type) for field in shape.fields}
+
+    @st.composite
+    def values(draw: DrawFn) -> dict[str, Any]:
+        left_out = (
+            draw(st.sets(st.sampled_from(sorted(fields)), max_size=max(1, len(fields) // 2))) if fields else set()
+        )
+        found = {name: draw(strategy) for name, strategy in fields.items() if name not in left_out}
+        if draw(st.integers(0, 9)) == 0:
+            found[draw(st.sampled_from(WORDS))] = draw(_anything())
+        return found
+
+    return values()
+
+
+def _field(name: str, kind: inspect.Type) -> SearchStrategy[Any]:
+    fitting = _of_kind(name, kind)
+    return st.integers(0, 11).flatmap(lambda at: _anything() if at == 0 else fitting)
+
+
+def _of_kind(name: str, kind: inspect.Type) -> SearchStrategy[Any]:
+    """Return values of a kind that the shape allows."""
+    if isinstance(kind, inspect.UnionType):
+        kinds = [one for one in kind.types if not isinstance(one, inspect.NoneType)] or list(kind.types)
+        return st.one_of([_of_kind(name, one) for one in kinds])
+    if isinstance(kind, inspect.StructType):
+        return _struct(kind)
+    if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
+        return st.lists(_field(name, kind.item_type), max_size=4)
+    if isinstance(kind, inspect.DictType):
+        return st.dictionaries(st.sampled_from(WORDS), _anything(), max_size=3)
+    for known, strategy in _SIMPLE:
+        if isinstance(kind, known):
+            return strategy(name)
+    return _anything()
+
+
+def _text(name: str) -> SearchStrategy[str]:
+    """Return texts for a field: what the server knows of that name, the field's own language, and anything at all."""
+    if "filter" in name or name in {"order_by", "field_name"}:
+        return st.lists(st.sampled_from(FILTER_PARTS), max_size=8).map(" ".join)
+    if name == "page_token":
+        documents = st.sampled_from(
+            ['{"offset": 1}', '{"offset": -1}', '{"offset": 1e9}', '{"offset": "a"}', "{}", "[]", "\0"]
+        )
+        return documents.map(lambda text: base64.b64encode(text.encode()).decode()) | st.sampled_from(WORDS)
+    singular = name.removesuffix("s").replace("run_uuid", "run_id")
+    known = [f"<{singular}>"] * 4 if singular in KNOWN else []
+    if name in {"source", "artifact_location"}:
+        known = ["mlflow-artifacts:/<path>", "models:/<model_id>", "runs:/<run_id>/model"]
+    anything = st.sampled_from(WORDS) | st.text(max_size=30)
+    return st.sampled_from(known) | anything if known else anything
+
+
+def _numbers(_name: str) -> SearchStrategy[Any]:
+    whole = st.sampled_from(NUMBERS) | st.integers(-(2**65), 2**65)
+    return whole | whole.map(str) | st.floats() | st.sampled_from(["NaN", "Infinity", "-Infinity", "1e5", "0x1", ""])
+
+
+def _anything() -> SearchStrategy[Any]:
+    leaves = st.none() | st.booleans() | st.sampled_from(NUMBERS) | st.sampled_from(WORDS)
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS[:8]), inner, max_size=3),
+        max_leaves=6,
+    )
+
+
+_SIMPLE: tuple[tuple[type[inspect.Type], Callable[[str], SearchStrategy[Any]]], ...] = (
+    (inspect.StrType, _text),
+    (inspect.IntType, _numbers),
+    (inspect.FloatType, _numbers),
+    (inspect.BoolType, lambda _name: st.booleans()),
+    (inspect.EnumType, lambda _name: st.sampled_from(WORDS)),
+    (inspect.LiteralType, lambda _name: st.sampled_from(WORDS)),
+)

@@ -1,0 +1,170 @@
+"""No request of the MLflow protocol, however bent, is answered by a fault of the server's own.
+
+`make fuzz MINUTES=30` searches longer, with other requests each time; a finding names its seed, which finds it again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+
+import psycopg
+import pytest
+import urllib3
+from _pytest.mark.structures import ParameterSet
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from tests.api.conftest import served, settings_for
+from tests.api.protocol_requests import Attempt, attempts
+from tests.protocol.serving import TrackingServer
+
+from flyball.server.mlflow.routes import ROUTES
+from flyball.server.routing import Route
+
+# Of each route on each database. The twins of the web pages share their handlers with the routes they double.
+EXAMPLES = {"sqlite": 24, "postgresql": 8}
+TWIN_EXAMPLES = 2
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+PATIENCE_S = 60.0
+NOT_OFFERED = 501
+# The client takes a 404 without an error code for "no such endpoint", and looks for an older one.
+UNKNOWN_PATH = b"Not Found\n"
+
+
+def named(route: Route) -> ParameterSet:
+    return pytest.param(route, id=f"{route.method} {route.path}")
+
+
+PROTOCOL = [named(route) for route in ROUTES]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def fuzzed(
+    request: pytest.FixtureRequest, postgres_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrackingServer]:
+    home = tmp_path_factory.mktemp("protocol") / "home"
+    name = f"flyball_{uuid.uuid4().hex}"
+    url = f"sqlite:///{home / 'flyball.db'}"
+    if request.param == "postgresql":
+        with psycopg.connect(postgres_uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = postgres_uri.replace("/postgres?", f"/{name}?").replace("postgresql:", "postgresql+psycopg:")
+    with served(settings_for(url, home)) as server:
+        yield server
+        found = server.platform.audit.verify()
+        assert found.intact, found.reason
+
+
+def furnished(server: TrackingServer) -> dict[str, str]:
+    """Make one of everything, so that requests have something to meet, and return their names."""
+    name = f"m{uuid.uuid4().hex}"
+    prefix = "/api/2.0/mlflow/"
+
+    def post(path: str, body: object, method: str = "POST") -> Mapping[str, object]:
+        answer = server.request(method, prefix + path, json=body)
+        assert answer.status == 200, answer.data
+        found = answer.json()
+        assert isinstance(found, dict)
+        return found
+
+    experiment_id = str(post("experiments/create", {"name": name})["experiment_id"])
+    run_id = _text(post("runs/create", {"experiment_id": experiment_id}), "run", "info", "run_id")
+    logged = {"key": "loss", "value": 0.5, "timestamp": 1, "step": 1}
+    params, tags = [{"key": "depth", "value": "3"}], [{"key": "team", "value": "grid"}]
+    post("runs/log-batch", {"run_id": run_id, "metrics": [logged], "params": params, "tags": tags})
+    model = post("logged-models", {"experiment_id": experiment_id, "name": "m", "source_run_id": run_id})
+    model_id = _text(model, "model", "info", "model_id")
+    path = f"{experiment_id}/models/{model_id}/artifacts/MLmodel"
+    stored = server.request("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{path}", body=b"flavors: {}\n")
+    assert stored.status == 200, stored.data
+    post(f"logged-models/{model_id}", {"model_id": model_id, "status": "LOGGED_MODEL_READY"}, "PATCH")
+    post("registered-models/create", {"name": name})
+    post("model-versions/create", {"name": name, "source": f"models:/{model_id}", "model_id": model_id})
+    post("registered-models/alias", {"name": name, "alias": "champion", "version": "1"})
+    return {
+        "experiment_id": experiment_id,
+        "run_id": run_id,
+        "model_id": model_id,
+        "name": name,
+        "version": "1",
+        "alias": "champion",
+        "path": path,
+    }
+
+
+def _text(document: Mapping[str, object], *keys: str) -> str:
+    found: object = document
+    for key in keys:
+        assert isinstance(found, dict)
+        found = found[key]
+    return str(found)
+
+
+def send(server: TrackingServer, attempt: Attempt, known: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    method, address, body = attempt.filled(known)
+    headers = {**attempt.headers, "authorization": f"Bearer {server.token}", "connection": "close"}
+    return urllib3.request(
+        method, server.url + address, body=body, headers=headers, retries=False, timeout=PATIENCE_S, redirect=False
+    )
+
+
+def answered_well(attempt: Attempt, answer: urllib3.BaseHTTPResponse) -> bool:
+    """Say whether the client can take the answer: no fault of the server, and each refusal in the protocol's words."""
+    if answer.status < 400 or attempt.method == "HEAD":
+        return answer.status < 500 or answer.status == NOT_OFFERED
+    if answer.status == 404 and answer.data == UNKNOWN_PATH:
+        return True
+    error = answer.json()
+    named = isinstance(error["error_code"], str) and isinstance(error["message"], str)
+    return named and (answer.status < 500 or (answer.status, error["error_code"]) == (NOT_OFFERED, "NOT_IMPLEMENTED"))
+
+
+def fuzz(route: Route, server: TrackingServer, *, examples: int, number: int) -> None:
+    """Send that many requests to a route; the number decides which."""
+    known = furnished(server)
+
+    @seed(number)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate] if MINUTES == 0 else [Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(attempt=attempts(route))
+    def tried(attempt: Attempt) -> None:
+        answer = send(server, attempt, known)
+        note(f"seed {number}: {attempt!r} is answered {answer.status} {answer.data[:300]!r}")
+        assert answered_well(attempt, answer)
+
+    tried()
+
+
+@pytest.mark.parametrize("route", PROTOCOL)
+def test_no_request_of_the_protocol_breaks_the_server(
+    route: Route, fuzzed: TrackingServer, request: pytest.FixtureRequest
+) -> None:
+    if MINUTES == 0:
+        kind = request.node.callspec.params["fuzzed"]
+        fuzz(route, fuzzed, examples=TWIN_EXAMPLES if route.path.startswith("/ajax-api/") else EXAMPLES[kind], number=0)
+    until = time.monotonic() + MINUTES * 60 / len(PROTOCOL) / len(EXAMPLES)
+    while time.monotonic() < until:
+        fuzz(route, fuzzed, examples=20, number=time.time_ns())
+
+
+# What the search found once: each was answered by a fault of the server's own.
+FOUND = (b"[" * 20_000, b'{"a":' * 20_000, b"\xff", b'{"\\ud800": null}')
+
+
+@pytest.mark.parametrize("route", [named(route) for route in ROUTES if route.method not in {"GET", "HEAD"}])
+def test_what_was_found_once_is_found_no_more(route: Route, fuzzed: TrackingServer) -> None:
+    texts = b", ".join(
+        f'"{name}": "\\ud800"'.encode() for name in ("name", "run_id", "key", "experiment_id", "model_id")
+    )
+    for body in (*FOUND, b"{" + texts + b"}", b'{"experiment_ids": ["\\ud800"], "run_ids": ["\\ud800"]}'):
+        attempt = Attempt(
+            method=route.method, path=route.path, query="", body=body, headers={"content-type": "application/json"}
+        )
+        answer = send(fuzzed, attempt, {})
+        assert answered_well(attempt, answer), (body[:80], answer.data)
