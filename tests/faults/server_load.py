@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,10 @@ class Api:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """Ask for something."""
         return self._answer(self._pool.request("GET", self._url + path, fields=query))
+
+    def put(self, path: str, data: bytes) -> None:
+        """Send a file."""
+        self._answer(self._pool.request("PUT", self._url + path, body=data))
 
     @staticmethod
     def _answer(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
@@ -84,21 +88,42 @@ def _tag(api: Api, run_id: str, number: int) -> None:
     api.post("runs/set-tag", {"run_id": run_id, "key": f"s{number}", "value": str(number)})
 
 
-VERBS: dict[str, Callable[[Api, str, int], None]] = {"metric": _metric, "batch": _batch, "param": _param, "tag": _tag}
+def _artifact(api: Api, run_id: str, number: int) -> None:
+    api.put(f"/api/2.0/mlflow-artifacts/artifacts/0/{run_id}/artifacts/a{number}.txt", str(number).encode())
+
+
+VERBS: dict[str, Callable[[Api, str, int], None]] = {
+    "metric": _metric,
+    "batch": _batch,
+    "param": _param,
+    "tag": _tag,
+    "artifact": _artifact,
+}
 
 
 class Load:
-    """One thread for each verb, and one that makes runs, until the server is gone."""
+    """One thread for each verb, and one that makes runs, until the server is gone or `stop` is called."""
 
     def __init__(self, url: str, token: str) -> None:
         self.notes: list[RunNotes] = []
         self.first = threading.Event()
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         work = [partial(self._write, Api(url, token), kind) for kind in (*VERBS, "metric", "batch")]
         work.append(partial(self._make_runs, Api(url, token)))
         self._threads = [threading.Thread(target=self._until_gone, args=(each,)) for each in work]
         for thread in self._threads:
             thread.start()
+
+    def stop(self) -> None:
+        """Ask every client to end after its present call, and wait until they have."""
+        self._ended.set()
+        self.join()
+
+    def so_far(self) -> list[RunNotes]:
+        """Return a copy of the notes: what was acknowledged up to now."""
+        with self._lock:
+            return [replace(notes, done=set(notes.done)) for notes in self.notes]
 
     def join(self) -> None:
         """Wait until every client has met the end of the server."""
@@ -116,7 +141,7 @@ class Load:
     def _write(self, api: Api, kind: str) -> None:
         notes = self._note(RunNotes(create_run(api, tags=1), kind, tags=1))
         number = 0
-        while True:
+        while not self._ended.is_set():
             notes.maybe = number
             VERBS[kind](api, notes.run_id, number)
             notes.done.add(number)
@@ -124,7 +149,7 @@ class Load:
             number += 1
 
     def _make_runs(self, api: Api) -> None:
-        while True:
+        while not self._ended.is_set():
             self._note(RunNotes(create_run(api, tags=3), "made", tags=3))
             time.sleep(PAUSE_S)
 
@@ -134,8 +159,11 @@ class Load:
         return notes
 
 
-def check(api: Api, notes: RunNotes) -> None:
-    """See that a run holds all that was acknowledged, and of the call in flight all or nothing."""
+def check(api: Api, notes: RunNotes, *, later: RunNotes | None = None) -> None:
+    """See that a run holds all that was acknowledged, and of every call all or nothing.
+
+    `later` are the notes on the same run of a later moment, where calls went on after the moment that is looked at.
+    """
     data = api.get(f"{API}/runs/get", run_id=notes.run_id)["run"]["data"]
     params = {each["key"]: each["value"] for each in data.get("params", [])}
     tags = {each["key"]: each["value"] for each in data.get("tags", [])}
@@ -150,9 +178,20 @@ def check(api: Api, notes: RunNotes) -> None:
             kept = {int(key[1:]) for key, value in params.items() if key == f"p{value}"}
         case "tag":
             kept = {int(key[1:]) for key, value in tags.items() if key == f"s{value}"}
+        case "artifact":
+            kept = _artifacts(api, notes.run_id)
         case _:
             kept = set()
-    assert notes.done <= kept <= notes.done | {notes.maybe}, (notes.run_id, notes.kind)
+    last = later or notes
+    assert notes.done <= kept <= last.done | {last.maybe}, (notes.run_id, notes.kind)
+    assert kept == set(range(len(kept))), "a call is there, and one before it is not"
+
+
+def _artifacts(api: Api, run_id: str) -> set[int]:
+    files = api.get(f"{API}/artifacts/list", run_id=run_id).get("files", [])
+    numbers = {int(each["path"][1:].removesuffix(".txt")) for each in files}
+    assert all(int(each["file_size"]) == len(each["path"][1:].removesuffix(".txt")) for each in files)
+    return numbers
 
 
 def _history(api: Api, run_id: str) -> set[int]:
