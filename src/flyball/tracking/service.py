@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.events import EventLog
+from flyball.tracking.evaluation import EvaluationDatasets
 from flyball.tracking.experiments import Experiments
 from flyball.tracking.metric_series import MetricSeries
 from flyball.tracking.models import LoggedModels
@@ -29,11 +30,13 @@ class Tracking:
     models: LoggedModels
     shipping: Shipping
     series: MetricSeries
+    evaluation: EvaluationDatasets
 
 
 def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Tracking:
     """Join the verbs to their stores on a database, and see to it that the experiment `Default` exists."""
     # SQLAlchemy costs the command line 0.4 s, so the stores are imported when they are opened.
+    from flyball.tracking.evaluation.sql import SqlEvaluationRecordStore, SqlEvaluationStore
     from flyball.tracking.sql import open_stores
     from flyball.tracking.sql.journals import SqlJournalStore
 
@@ -49,6 +52,14 @@ def open_tracking(database: Database, *, events: EventLog, clock: Clock) -> Trac
         models=LoggedModels(models, runs=runs, experiments=experiments, events=events, clock=clock, database=database),
         shipping=Shipping(journals, log=log, events=events, clock=clock, database=database),
         series=MetricSeries(kept.metrics),
+        evaluation=EvaluationDatasets(
+            SqlEvaluationStore(database),
+            records=SqlEvaluationRecordStore(database),
+            experiments=experiments,
+            events=events,
+            clock=clock,
+            database=database,
+        ),
     )
     tracking.experiments.ensure_default(actor=OPENING_ACTOR)
     return tracking

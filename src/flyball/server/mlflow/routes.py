@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from flyball.server.mlflow import artifacts, experiments, health, metrics, models, registry, runs, uploads, webhooks
+from flyball.server.mlflow import (
+    artifacts,
+    datasets,
+    experiments,
+    health,
+    metrics,
+    models,
+    registry,
+    runs,
+    uploads,
+    webhooks,
+)
 from flyball.server.mlflow.rows import PREFIX
 from flyball.server.mlflow.turns import in_lanes
 from flyball.server.routing import Route
@@ -34,6 +45,7 @@ _ROUTES: tuple[Route, ...] = (
     *uploads.ROUTES,
     *registry.ROUTES,
     *webhooks.ROUTES,
+    *datasets.ROUTES,
 )
 
 ROUTES: tuple[Route, ...] = _doubled(in_lanes(_ROUTES, prefix=PREFIX))
