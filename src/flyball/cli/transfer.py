@@ -52,6 +52,45 @@ def mlflow(source: str, *, artifacts: str, token: str, username: str, password: 
     show(report, report_file)
 
 
+@import_.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def flyball(folder: Path) -> None:
+    """Take an export of FOLDER into an empty installation, with its chain of events as it was.
+
+    Every file is checked against the manifest before anything is written.
+    """
+    from flyball.server.transfer import open_target
+    from flyball.transfer.exports.restoring import restore_export
+
+    with open_target(load_settings()) as target, watching() as progress:
+        manifest = restore_export(folder, target, progress=progress)
+    click.echo(
+        f"{sum(manifest.rows.values())} rows, {manifest.blobs} files; chain of {manifest.events} events, head {manifest.head}"
+    )
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def export(folder: Path) -> None:
+    """Write everything to a new FOLDER as Parquet and JSON, at one moment, whether the server runs or not."""
+    from flyball.server.transfer import open_stores
+    from flyball.transfer.exports.writing import ExportWriter
+    from flyball.transfer.sql.moment import open_moment
+
+    with (
+        open_stores(load_settings()) as stores,
+        watching() as progress,
+        open_moment(stores.database) as moment,
+    ):
+        writer = ExportWriter(folder, stores.artifacts, progress=progress)
+        manifest = writer.write(moment, now_ms=stores.clock.now_ms())
+    click.echo(f"{folder}: {sum(manifest.rows.values())} rows, {manifest.blobs} files ({manifest.blob_bytes} bytes)")
+    for name, count in manifest.left_out.items():
+        click.echo(f"  not in it: {name}: {count}")
+    for digest in manifest.missing_blobs:
+        click.echo(f"  LOST: the bytes of {digest} are not in the store, or damaged; see flyball doctor", err=True)
+
+
 def show(report: Report, file: Path | None) -> None:
     """Print the report, and write it to a file where one is named."""
     for line in report.lines():

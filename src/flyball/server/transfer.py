@@ -11,7 +11,7 @@ from flyball.artifacts import Artifacts
 from flyball.artifacts.opening import open_blob_store
 from flyball.artifacts.sql import SqlNameStore
 from flyball.kernel.clock import SystemClock
-from flyball.kernel.db import open_database
+from flyball.kernel.db import Database, open_database
 from flyball.kernel.errors import Conflict
 from flyball.kernel.events import EventLog
 from flyball.kernel.events.sql import SqlEventStore
@@ -37,27 +37,44 @@ def open_target(settings: Settings) -> Iterator[Target]:
             somebody has the database alone.
     """
     prepare_home(settings)
-    url = settings.resolved_database_url
-    with (
-        _alone(settings),
-        share_database(url, process="flyball import"),
-        contextlib.closing(open_database(url)) as database,
-    ):
+    with _alone(settings), _database(settings, process="flyball import") as database:
         if migrations.current(database) is None:
             migrations.upgrade(database)
-        migrations.require_newest(database)
-        clock = SystemClock()
-        yield Target(
-            database=database,
-            tracking=open_tracking(database),
-            registry=open_registry(database),
-            artifacts=Artifacts(open_blob_store(settings), SqlNameStore(database), database),
-            events=EventLog(SqlEventStore(database), clock),
-            imports=SqlImportStore(database),
-            finish=SqlFinish(database),
-            clock=clock,
-            actor=ACTOR,
-        )
+        yield _stores(settings, database)
+
+
+@contextlib.contextmanager
+def open_stores(settings: Settings) -> Iterator[Target]:
+    """Open the stores to read.
+
+    Raises:
+        Conflict: the schema is of another release, or somebody has the database alone.
+    """
+    with _database(settings, process="flyball export") as database:
+        yield _stores(settings, database)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings, *, process: str) -> Iterator[Database]:
+    url = settings.resolved_database_url
+    with share_database(url, process=process), contextlib.closing(open_database(url)) as database:
+        yield database
+
+
+def _stores(settings: Settings, database: Database) -> Target:
+    migrations.require_newest(database)
+    clock = SystemClock()
+    return Target(
+        database=database,
+        tracking=open_tracking(database),
+        registry=open_registry(database),
+        artifacts=Artifacts(open_blob_store(settings), SqlNameStore(database), database),
+        events=EventLog(SqlEventStore(database), clock),
+        imports=SqlImportStore(database),
+        finish=SqlFinish(database),
+        clock=clock,
+        actor=ACTOR,
+    )
 
 
 @contextlib.contextmanager

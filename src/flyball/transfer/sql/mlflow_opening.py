@@ -74,7 +74,10 @@ def read_revision(connection: Connection, name: str) -> str:
     """
     names = set(inspect(connection).get_table_names())
     if {"events", "edges", "artifact_names"} <= names:
-        raise InvalidInput(f"{name} is a database of Flyball, not of MLflow", field=FIELD)
+        raise InvalidInput(
+            f"{name} is a database of Flyball: use 'flyball export' there and 'flyball import flyball' here",
+            field=FIELD,
+        )
     if not {"alembic_version", "experiments", "runs", "metrics"} <= names:
         raise InvalidInput(f"{name} is no MLflow database: it has no tables of MLflow's tracking store", field=FIELD)
     revision = str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
