@@ -27,6 +27,7 @@ OTHERS = (
     ("dataset_versions", "digest"),
     ("events", "digest"),
     ("events", "previous"),
+    ("imported_things", "digest"),
     ("login_links", "code_digest"),
     ("model_version_evidence", "digest"),
     ("model_versions", "digest"),
