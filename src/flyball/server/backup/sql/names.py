@@ -25,6 +25,7 @@ NAMING = (
 OTHERS = (
     ("approvals", "digest"),
     ("dataset_versions", "digest"),
+    ("evaluation_records", "input_digest"),
     ("events", "digest"),
     ("events", "previous"),
     ("imported_things", "digest"),
