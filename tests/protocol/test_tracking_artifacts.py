@@ -12,6 +12,7 @@ AJAX = "/ajax-api/2.0/mlflow/"
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 KINDS = {
     "MLmodel": "text/plain",
+    "mlproject": "text/plain",
     "a.json": "text/plain",
     "a.py": "text/plain",
     "a.html": "text/html",
@@ -113,6 +114,10 @@ def test_folders_are_listed_by_run_by_model_and_by_place(
     assert get(tracking_server, by_run, run_id=run_id, path="sub/").json()["files"] == sub_files
     assert get(tracking_server, by_model).json()["files"] == root_files
     assert get(tracking_server, by_model, artifact_directory_path="sub").json()["files"] == sub_files
+    for path in (".", "./", "./.", ""):
+        assert get(tracking_server, by_run, run_id=run_id, path=path).json()["files"] == root_files
+        assert len(get(tracking_server, PROXY, path=f"0/{run_id}/artifacts/{path}").json()["files"]) == 2
+    assert get(tracking_server, by_run, run_id=run_id, path="./sub//").json()["files"] == sub_files
     for path in ("a.txt", "nope"):
         assert "files" not in get(tracking_server, by_run, run_id=run_id, path=path).json()
         assert get(tracking_server, PROXY, path=f"0/{run_id}/artifacts/{path}").json() == {}

@@ -177,6 +177,10 @@ def test_files_come_back_as_they_were_sent(tmp_path: Path) -> None:
     assert client.list_artifacts(run_id, "nothing") == []
     fetched = Path(client.download_artifacts(run_id, "all", str(tmp_path)))
     assert {str(path.relative_to(fetched)): path.read_bytes() for path in fetched.rglob("*") if path.is_file()} == files
+    everything = Path(
+        mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=".", dst_path=str(tmp_path / "w"))
+    )
+    assert {path.name for path in everything.iterdir()} == {"a.txt", "all", "c", "note.md"}
     assert mlflow.artifacts.load_dict(f"runs:/{run_id}/c/conf.json") == {"k": [1]}
     with pytest.raises(MlflowException):
         client.download_artifacts(run_id, "missing.txt", str(tmp_path))

@@ -171,7 +171,7 @@ def test_a_file_is_sent_as_a_download_that_no_browser_shows(tracking_server: Tra
 
 @pytest.mark.parametrize(
     "tail",
-    ["../x", "%2e%2e/x", "a/../../x", "a//b", "/etc/passwd", "a%5cb", "a%23b", "a%00b", "%252e%252e/x", "a/./b", ""],
+    ["../x", "%2e%2e/x", "a/../../x", "..//x", "a%5cb", "a%23b", "a%00b", "%252e%252e/x", "./../b", "", ".", "a/"],
 )
 def test_a_path_that_leads_elsewhere_is_refused(tracking_server: TrackingServer, run_id: str, tail: str) -> None:
     answer = raw(tracking_server, "PUT", f"{PROXY}/0/{run_id}/artifacts/{tail}", body=b"x")

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from flyball.artifacts.entities import Entry
 
 # Sent as plain text, so that people can read them in the browser's download list and tools do not guess.
-TEXT_NAMES = frozenset({"MLmodel", "MLproject"})
+TEXT_NAMES = frozenset({"MLmodel", "MLproject", "mlproject"})
 TEXT_SUFFIXES = frozenset(
     {".txt", ".log", ".err", ".cfg", ".conf", ".cnf", ".cf", ".ini", ".properties", ".prop", ".hocon", ".toml", ".yaml",
      ".yml", ".xml", ".json", ".js", ".py", ".py3", ".csv", ".tsv", ".md", ".rst", ".ipynb"}

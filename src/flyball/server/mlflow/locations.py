@@ -35,14 +35,16 @@ def model_root(model_id: str) -> str:
 
 
 def checked_path(path: str) -> str:
-    """Accept a path of the proxy that leads nowhere else, the empty one included; a slash at its end does not count.
+    """Return a path of the proxy without its empty parts and those that are a dot, as MLflow's server reads it.
+
+    The client asks for `.` where it means the root. Nothing else is mended.
 
     Raises:
-        InvalidInput: it is absolute, or has a part that is empty, '.' or '..', or a character that no path has.
+        InvalidInput: it is absolute, or has a part '..', or a character that no path has.
     """
-    trimmed = path.rstrip("/")
+    parts = path.split("/") if path.startswith("/") else [part for part in path.split("/") if part not in {"", "."}]
     try:
-        return clean_folder(trimmed)
+        return clean_folder("/".join(parts))
     except InvalidInput as error:
         # MLflow says no more than this, and its tests compare the whole answer.
         raise InvalidInput("Invalid path", field="path") from error
