@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean
+.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ openapi: venv ## write schemas/openapi.json from the server's route table
 
 reference: venv ## write the reference pages and the pages of the rooms from the code
 	@$(BIN)/python tools/reference.py
+
+bench-tracking: venv ## tracking beside mlflow server and fasttrackml, with ratios (needs wrk)
+	@$(BIN)/python -m benchmarks.tracking
 
 changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"

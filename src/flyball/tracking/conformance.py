@@ -175,7 +175,7 @@ class TrackingStoresConformance:
     def test_not_a_number_and_infinities_are_kept_and_read_back(self, stores: TrackingStores, going: RunInfo) -> None:
         values = [math.nan, math.inf, -math.inf]
         put(stores, going, [point("m", value, timestamp_ms=at) for at, value in enumerate(values)])
-        history = stores.metrics.history(going.run_id, "m", offset=0, limit=None)
+        history = stores.metrics.history(going.run_id, "m", limit=None)
         assert [str(found.value) for found in history] == ["nan", "inf", "-inf"]
         kept = stores.runs.load([going.run_id])[0].metrics["m"]
         assert (kept.minimum, kept.maximum) == (-math.inf, math.inf)
@@ -190,13 +190,25 @@ class TrackingStoresConformance:
         same = [point("m", 1.0), point("m", 1.0), point("m", math.nan), point("m", math.nan)]
         put(stores, going, same)
         put(stores, going, same)
-        assert len(stores.metrics.history(going.run_id, "m", offset=0, limit=None)) == 2
+        assert len(stores.metrics.history(going.run_id, "m", limit=None)) == 2
 
     def test_a_history_comes_in_order_of_time_and_in_pages(self, stores: TrackingStores, going: RunInfo) -> None:
         points = [point("m", float(at), step=-at, timestamp_ms=at) for at in range(5)]
         put(stores, going, points[::-1])
         assert stores.metrics.history(going.run_id, "m", offset=1, limit=2) == points[1:3]
-        assert stores.metrics.history(going.run_id, "other", offset=0, limit=None) == []
+        assert stores.metrics.history(going.run_id, "m", after=points[1], limit=2) == points[2:4]
+        assert stores.metrics.history(going.run_id, "other", limit=None) == []
+
+    def test_a_history_goes_on_after_each_of_its_points(self, stores: TrackingStores, going: RunInfo) -> None:
+        values = [0.1, -0.0, math.inf, math.nan, -math.inf, 5e-324]
+        put(
+            stores,
+            going,
+            [point("m", value, step=at // 3, timestamp_ms=at // 4) for at, value in enumerate(values * 2)],
+        )
+        whole = stores.metrics.history(going.run_id, "m", limit=None)
+        for at, one in enumerate(whole):
+            assert repr(stores.metrics.history(going.run_id, "m", after=one, limit=None)) == repr(whole[at + 1 :])
 
     def test_missing_values_sort_last_and_nan_just_before(self, stores: TrackingStores, home: ExperimentId) -> None:
         values = {"two": 2.0, "nan": math.nan, "one": 1.0, "none": None}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 
-import msgspec
+from msgspec import structs
 
 from flyball.tracking.access import is_run_id
 from flyball.tracking.entities import Metric
 from flyball.tracking.limits import MAX_RUN_NAME_LENGTH, check_text
 from flyball.tracking.ports import MetricStore
+from flyball.tracking.search import Place
+from flyball.tracking.search.pages import invalid_token
+
+AFTER = "after"
+_NUMBER = re.compile(r"nan|-?(inf|\d+(\.\d+)?(e[+-]?\d+)?)")
 
 
 class MetricSeries:
@@ -27,7 +33,7 @@ class MetricSeries:
             room = limit - len(points)
             if room <= 0:
                 break
-            points += _of_run(run_id, self._metrics.history(run_id, key, offset=0, limit=room))
+            points += _of_run(run_id, self._metrics.history(run_id, key, limit=room))
         return points
 
     def sample(self, run_id: str, key: str, *, limit: int, steps: tuple[int, int] | None = None) -> list[Metric]:
@@ -38,7 +44,7 @@ class MetricSeries:
         check_text(key, field="metric_key", limit=MAX_RUN_NAME_LENGTH)
         if not is_run_id(run_id):
             return []
-        points = self._metrics.history(run_id, key, offset=0, limit=None)
+        points = self._metrics.history(run_id, key, limit=None)
         if steps is not None:
             points = [point for point in points if steps[0] <= point.step <= steps[1]]
         ordered = sorted(points, key=_by_step)
@@ -59,9 +65,29 @@ def spread(count: int, limit: int) -> Sequence[int]:
 
 
 def _of_run(run_id: str, points: Iterable[Metric]) -> list[Metric]:
-    return [msgspec.structs.replace(point, run_id=run_id) for point in points]
+    return [structs.replace(point, run_id=run_id) for point in points]
 
 
 def _by_step(point: Metric) -> tuple[int, int, float, bool]:
     is_nan = math.isnan(point.value)
     return point.step, point.timestamp_ms, 0.0 if is_nan else point.value, is_nan
+
+
+def history_place(last: Metric) -> Place:
+    """Return the place after a point of a history."""
+    return {AFTER: [last.timestamp_ms, last.step, repr(last.value)]}
+
+
+def read_history_place(place: Place, key: str) -> tuple[Metric | None, int]:
+    """Return the point that a page of a history begins after, None for the beginning, and how many points it leaves out there.
+
+    Raises:
+        InvalidInput: the place is none of a history.
+    """
+    offset = place.get("offset", 0)
+    match place.get(AFTER):
+        case None if isinstance(offset, int) and (not place or "offset" in place):
+            return None, offset
+        case [int(timestamp_ms), int(step), str(value)] if _NUMBER.fullmatch(value):
+            return Metric(key=key, value=float(value), timestamp_ms=timestamp_ms, step=step), 0
+    raise invalid_token()

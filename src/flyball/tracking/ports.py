@@ -190,8 +190,10 @@ class MetricStore(Protocol):
         """Return the curve of a metric in at most so many points, None for a metric that was never logged."""
         ...
 
-    def history(self, run_id: str, key: str, *, offset: int, limit: int | None) -> list[Metric]:
-        """Return points in order of time, step and value."""
+    def history(
+        self, run_id: str, key: str, *, after: Metric | None = None, offset: int = 0, limit: int | None
+    ) -> list[Metric]:
+        """Return points in order of time, step and value (NaN as 0): those after a point, without the first `offset` of them."""
         ...
 
 

@@ -27,8 +27,9 @@ from flyball.tracking.limits import (
     check_text,
 )
 from flyball.tracking.log_entries import LogEntry, ParamChanged
+from flyball.tracking.metric_series import history_place, read_history_place
 from flyball.tracking.ports import MetricStore, ModelStore, RunDataStore, RunStore
-from flyball.tracking.search import check_max_results, page_of, parse_page_token
+from flyball.tracking.search import check_max_results, parse_place, place_token
 
 MAX_HISTORY = 25_000
 
@@ -165,10 +166,13 @@ class RunLog:
         """
         check_text(key, field="metric_key", limit=MAX_RUN_NAME_LENGTH)
         limit = None if max_results is None else min(check_max_results(max_results, limit=2**62), MAX_HISTORY)
-        offset = parse_page_token(page_token)
+        after, offset = read_history_place(parse_place(page_token), key)
         self._require_run(run_id)
-        points = self._metrics.history(run_id, key, offset=offset, limit=None if limit is None else limit + 1)
-        return page_of(points, offset=offset, limit=len(points) if limit is None else limit)
+        more = None if limit is None else limit + 1
+        points = self._metrics.history(run_id, key, after=after, offset=offset, limit=more)
+        if limit is None or len(points) <= limit:
+            return Page(items=tuple(points))
+        return Page(items=tuple(points[:limit]), next_token=place_token(history_place(points[limit - 1])))
 
     def draw(self, run_id: str, key: str, *, points: int) -> Curve:
         """Return the curve of a metric in at most so many points; its extremes are among them.

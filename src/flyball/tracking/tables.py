@@ -6,8 +6,10 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Double,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    literal_column,
 )
 
 from flyball.kernel.db import metadata
@@ -65,6 +68,11 @@ runs = Table(
 Index("ix_runs_experiment_start", runs.c.experiment_id, runs.c.lifecycle, runs.c.start_ms.desc(), runs.c.run_id)
 
 
+def beginning(table: FromClause) -> ColumnElement[str]:
+    """Return the indexed part of a value. Its numbers stand in the statement: a bound one would miss the index."""
+    return func.substr(table.c.value, literal_column("1"), literal_column(str(INDEXED_LENGTH)))
+
+
 def _texts_of_runs(name: str) -> Table:
     """Make a table of texts by key. A search by value begins at its index, which has the run's experiment for that."""
     table = Table(
@@ -76,7 +84,7 @@ def _texts_of_runs(name: str) -> Table:
         Column("experiment_id", ROW_NUMBER, nullable=False),
         sqlite_with_rowid=False,
     )
-    Index(f"ix_{name}_value", table.c.experiment_id, table.c.key, func.substr(table.c.value, 1, INDEXED_LENGTH))
+    Index(f"ix_{name}_value", table.c.experiment_id, table.c.key, beginning(table))
     return table
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flyball.server.routing import Route
-from flyball.server.v1 import access, audit, datasets, endpoints, journals, loops, models, monitors, pipelines
+from flyball.server.v1 import access, audit, datasets, endpoints, journals, loops, models, monitors, pipelines, runs
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
     *audit.ROUTES,
     *datasets.ROUTES,
+    *runs.ROUTES,
     *models.ROUTES,
     *pipelines.ROUTES,
     *endpoints.ROUTES,

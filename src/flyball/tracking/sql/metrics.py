@@ -37,9 +37,10 @@ _POINTS = (
 )
 
 _HISTORY = (
-    "SELECT timestamp_ms, step, value, is_nan FROM metric_points WHERE series_id = ? "
-    "ORDER BY timestamp_ms, step, value, is_nan"
+    "SELECT timestamp_ms, step, value, is_nan FROM metric_points WHERE series_id = ? {past}"
+    "ORDER BY timestamp_ms, step, value, is_nan LIMIT ? OFFSET ?"
 )
+_PAST = "AND (timestamp_ms, step, value, is_nan) > (?, ?, ?, ?) "
 
 
 class _Series:
@@ -104,18 +105,17 @@ class SqlMetricStore:
             insert_rows(connection, _POINTS, points)
             add_blocks(connection, blocks)
 
-    def history(self, run_id: str, key: str, *, offset: int, limit: int | None) -> list[Metric]:
+    def history(
+        self, run_id: str, key: str, *, after: Metric | None = None, offset: int = 0, limit: int | None
+    ) -> list[Metric]:
         with self._database.read() as connection:
             series_id = _find(connection, run_id, key)
             if series_id is None:
                 return []
-            statement, values = _HISTORY, [series_id]
-            if limit is not None or offset:
-                statement, values = (
-                    f"{_HISTORY} LIMIT ? OFFSET ?",
-                    [series_id, 2**62 if limit is None else limit, offset],
-                )
-            found = run_text(connection, statement, values).fetchall()
+            past: list[object] = [] if after is None else list(_row(series_id, after)[1:])
+            statement = _HISTORY.replace("{past}", "" if after is None else _PAST)
+            limits = [2**62 if limit is None else limit, offset]
+            found = run_text(connection, statement, [series_id, *past, *limits]).fetchall()
         return [
             Metric(key=key, value=math.nan if is_nan else value, timestamp_ms=timestamp_ms, step=step)
             for timestamp_ms, step, value, is_nan in found

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, exists, func, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, exists, select, true
 
 from flyball.tracking.search import Clause, Field, Operator, Ordering
 from flyball.tracking.sql.filters import compare, compare_metric, in_code_order, presence
 from flyball.tracking.tables import (
     INDEXED_LENGTH,
+    beginning,
     logged_datasets,
     metric_series,
     run_datasets,
@@ -60,9 +61,7 @@ class RunConditions:
     def driver(self, clause: Clause, experiments: Sequence[int]) -> Select[tuple[str]]:
         """Return the ids of the runs that an indexed clause holds for, to begin a search with."""
         table = KEYED[clause.field]
-        return select(table.c.run_id).where(
-            table.c.experiment_id.in_(experiments), *indexed(clause), self._compared(table, clause)
-        )
+        return select(table.c.run_id).where(table.c.experiment_id.in_(experiments), *indexed(clause))
 
     def _compared(self, table: FromClause, clause: Clause) -> ColumnElement[bool]:
         if clause.field is Field.METRIC:
@@ -83,13 +82,18 @@ def is_indexed(clause: Clause) -> bool:
 
 
 def indexed(clause: Clause) -> list[ColumnElement[bool]]:
-    """Return the conditions on the columns of the index of values, apart from the experiment."""
+    """Return what a clause asks of the index of values, apart from the experiment.
+
+    Only the beginning of a text is indexed. A short one is told by it; of a long one the whole is compared as well, but as an
+    expression: SQLite would put a value that it knows to be equal into the indexed expression, and miss the index.
+    """
     table = KEYED[clause.field]
     key = table.c.key == clause.key
     if clause.field is Field.METRIC:
         return [key, table.c.is_nan.is_(False), compare(table.c.value, clause.operator, clause.value, dialect="")]
-    prefix = func.substr(table.c.value, 1, INDEXED_LENGTH)
-    return [key, prefix == str(clause.value)[:INDEXED_LENGTH]]
+    value = str(clause.value)
+    begins = beginning(table) == value[:INDEXED_LENGTH]
+    return [key, begins] if len(value) < INDEXED_LENGTH else [key, begins, table.c.value + "" == value]
 
 
 def order_keys(order: Sequence[Ordering], dialect: str) -> tuple[FromClause, list[ColumnElement[Any]]]:

@@ -59,6 +59,9 @@ class RunSearch:
                 raise invalid_token()
             return walk.page(walk.read(place[AFTER]), limit=limit)
         offset = _offset(place)
+        near = walk.nearest(limit=limit) if walk is not None and self._clauses and not offset else None
+        if near is not None:
+            return near
         rare = rare_clause(self._connection, self._clauses, self._strands(), limit=offset + limit)
         if walk is not None and rare is None and not offset:
             return walk.page(None, limit=limit)

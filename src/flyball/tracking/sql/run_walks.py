@@ -14,6 +14,8 @@ from flyball.tracking.search.pages import invalid_token
 from flyball.tracking.tables import metric_series, runs
 
 AFTER = "after"
+# A walk looks at a run in about 2 µs, a clause included: so many are looked at before anything is counted.
+NEAR = 5_000
 
 Strand = tuple[int, Lifecycle]
 
@@ -23,6 +25,10 @@ class Walk(Protocol):
 
     def page(self, after: Any, *, limit: int) -> FoundRuns:  # noqa: ANN401 -- what `read` of the same walk returned
         """Return the page after a place; None is the beginning."""
+        ...
+
+    def nearest(self, *, limit: int) -> FoundRuns | None:
+        """Return the first page if a short walk fills it."""
         ...
 
     def read(self, value: object) -> Any:  # noqa: ANN401
@@ -56,8 +62,22 @@ class StartWalk:
                 return start_ms, run_id
         raise invalid_token()
 
+    def nearest(self, *, limit: int) -> FoundRuns | None:
+        """Return the first page if the nearest few thousand runs fill it, None where only a longer walk would tell."""
+        if len(self._strands) != 1:
+            return None
+        bound = self._connection.execute(self._bare(self._strands[0]).offset(NEAR).limit(1)).first()
+        if bound is None:
+            return self.page(None, limit=limit)
+        start = runs.c.start_ms
+        near = start <= bound.start_ms if self._ascending else start >= bound.start_ms
+        rows = list(self._connection.execute(self._part(self._strands[0], None).where(near).limit(limit + 1)))
+        return self._page(rows, limit=limit) if len(rows) > limit else None
+
     def page(self, after: tuple[int, str] | None, *, limit: int) -> FoundRuns:
-        rows = self.rows(after, limit=limit + 1)
+        return self._page(self.rows(after, limit=limit + 1), limit=limit)
+
+    def _page(self, rows: Sequence[Any], *, limit: int) -> FoundRuns:
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
         place: Place | None = {AFTER: [last.start_ms, last.run_id]} if last else None
@@ -69,13 +89,14 @@ class StartWalk:
         return _union(self._connection, parts, [f"start_ms {direction}", "run_id ASC"], limit=limit)
 
     def _part(self, strand: Strand, after: tuple[int, str] | None) -> Select[Any]:
+        query = self._bare(strand).where(*self._conditions)
+        return query if after is None else query.where(_past(runs.c.start_ms, after, ascending=self._ascending))
+
+    def _bare(self, strand: Strand) -> Select[Any]:
         columns = runs.c
-        query = select(columns.run_id, columns.start_ms).where(
-            columns.experiment_id == strand[0], columns.lifecycle == strand[1], *self._conditions
-        )
-        if after is not None:
-            query = query.where(_past(columns.start_ms, after, ascending=self._ascending))
         start = columns.start_ms.asc() if self._ascending else columns.start_ms.desc()
+        query = select(columns.run_id, columns.start_ms)
+        query = query.where(columns.experiment_id == strand[0], columns.lifecycle == strand[1])
         return query.order_by(start, columns.run_id)
 
 
@@ -106,6 +127,9 @@ class MetricWalk:
                 except ValueError:
                     pass
         raise invalid_token()
+
+    def nearest(self, *, limit: int) -> FoundRuns | None:  # noqa: ARG002 -- the walk by start time has one
+        return None
 
     def page(self, after: tuple[int, float, int, str] | None, *, limit: int) -> FoundRuns:
         rows: list[tuple[int, Any]] = []

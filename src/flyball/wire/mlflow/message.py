@@ -16,6 +16,9 @@ Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that both databases can keep."""
 
 
+_GREATEST = sys.float_info.max
+
+
 class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message; fields that have their default are left out of answers."""
 
@@ -37,6 +40,11 @@ def encode_number(value: float) -> float | str:
     >>> encode_number(float("nan")), encode_number(float("-inf"))
     ('NaN', -1.7976931348623157e+308)
     """
-    if math.isnan(value):
-        return "NaN"
-    return max(-sys.float_info.max, min(value, sys.float_info.max))
+    if -_GREATEST <= value <= _GREATEST:  # all but a few of the thousands that a search returns
+        return value
+    return "NaN" if math.isnan(value) else finite(value)
+
+
+def finite(value: float) -> float:
+    """Write an infinity as the largest number, for JSON has none."""
+    return max(-_GREATEST, min(value, _GREATEST))

@@ -1,0 +1,1 @@
+"""The tracking server beside `mlflow server` and fasttrackml."""

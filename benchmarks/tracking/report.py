@@ -1,0 +1,78 @@
+"""Collect the figures of a run, print them as they come, and write them as a page with ratios."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from benchmarks.tracking.servers import VERSIONS
+from benchmarks.tracking.works import Figure
+from flyball import __version__
+
+OURS = "flyball"
+
+
+class Report:
+    """Figures by work and server."""
+
+    def __init__(self, servers: Sequence[str]) -> None:
+        self._servers = servers
+        self._figures: dict[str, dict[str, Figure]] = {}
+
+    def add(self, server: str, work: str, figure: Figure) -> None:
+        """Keep and print one figure."""
+        self._figures.setdefault(work, {})[server] = figure
+        print(f"{work:58} {server:12} {_shown(figure)}", flush=True)
+
+    def add_all(self, server: str, figures: Mapping[str, Figure]) -> None:
+        """Keep and print figures."""
+        for work, figure in figures.items():
+            self.add(server, work, figure)
+
+    def write(self, path: Path) -> None:
+        """Write the page."""
+        peers = [name for name in self._servers if name != OURS]
+        head = ["work", *self._servers, *(f"against {name}" for name in peers)]
+        lines = [_row(head), _row(["---"] * len(head))]
+        for work, found in self._figures.items():
+            cells = [work, *(_shown(found[name]) if name in found else "" for name in self._servers)]
+            lines.append(_row([*cells, *(_ratio(found.get(OURS), found.get(name)) for name in peers)]))
+        path.write_text("\n".join([*_preface(peers), "", *lines, ""]), encoding="utf-8")
+
+
+def _preface(peers: Sequence[str]) -> list[str]:
+    versions = ", ".join(VERSIONS[name].replace("==", " ") for name in peers)
+    memory = psutil.virtual_memory().total / 1e9
+    return [
+        "# Tracking, side by side",
+        "",
+        f"Made by `make bench-tracking` on {dt.datetime.now(dt.UTC):%Y-%m-%d}: flyball {__version__}"
+        + (f", {versions}" if versions else "")
+        + f"; CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {memory:.0f} GB.",
+        "All in one run on one machine, each server alone while it is measured, the load beside it on the same cores. Writes",
+        "are 16 connections (log-batch: 4 with 1,000 points each), each waiting for its answer; ours are on disk (fsync) when they are",
+        "answered. Searches return 100 runs of 20 metrics, 20 params and 3 tags each. Memory is proportional (PSS), of all processes.",
+        "A ratio says how many times better ours is.",
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(figure: Figure) -> str:
+    digits = 0 if figure.value >= 100 else 1 if figure.value >= 10 else 2
+    return f"{figure.value:,.{digits}f}{figure.unit}"
+
+
+def _ratio(ours: Figure | None, theirs: Figure | None) -> str:
+    if ours is None or theirs is None:
+        return ""
+    ratio = ours.value / theirs.value if ours.higher_is_better else theirs.value / ours.value
+    return f"{ratio:,.1f} ×"
