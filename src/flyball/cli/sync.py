@@ -8,7 +8,7 @@ import click
 
 from flyball.cli.printing import table
 from flyball.client import Client
-from flyball.client.journal.folder import journals_in
+from flyball.client.journal.folder import journals_in, set_aside_in
 from flyball.client.journal.orphans import Shipment, ship_folder
 from flyball.client.journal.shipper import Step
 from flyball.kernel.errors import Conflict, InvalidInput
@@ -34,7 +34,7 @@ def sync(folder: Path | None, server: str | None) -> None:
     table(["journal", "records", "files", "bytes", "refused", "state"], [_row(one) for one in done])
     for one in elsewhere:
         click.echo(f"{one.origin.journal} goes to {one.origin.server}: use --server {one.origin.server}", err=True)
-    _say_what_is_left(done)
+    _say_what_is_left(root, done)
 
 
 def _row(one: Shipment) -> list[object]:
@@ -43,16 +43,19 @@ def _row(one: Shipment) -> list[object]:
     return [one.folder.origin.journal, tally.records, tally.files, tally.file_bytes, tally.refused, state]
 
 
-def _say_what_is_left(done: list[Shipment]) -> None:
+def _say_what_is_left(root: Path, done: list[Shipment]) -> None:
     """Fail where something was not taken, so that a script notices.
 
     Raises:
         InvalidInput: records were refused.
         Conflict: records wait for runs that nobody shipped.
     """
-    refused = [one for one in done if one.folder.refused.exists()]
+    refused = set_aside_in(root)
     if refused:
-        raise InvalidInput(f"the server refused records; they are kept in {refused[0].folder.refused}", field="folder")
+        raise InvalidInput(
+            f"the server refused records, which are kept in {', '.join(map(str, refused))}; delete the folder when you have seen to it",
+            field="folder",
+        )
     waiting = [one for one in done if one.state == Step.WAITING]
     if waiting:
         raise Conflict(f"{len(waiting)} journals wait for runs of others; ship those, then repeat the command")

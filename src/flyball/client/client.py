@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -78,9 +79,12 @@ class Client:
         return _read(answer, response)
 
     def send(self, method: str, path: str, content: bytes | BinaryIO, *, response: type[ShapeT]) -> ShapeT:
-        """Send bytes, or a file from where it stands, and return the answer."""
+        """Send bytes, or a whole file, and return the answer."""
         headers = {"content-type": "application/octet-stream"}
-        timeout = TIMEOUT if isinstance(content, bytes) else UPLOAD_TIMEOUT
+        timeout = TIMEOUT
+        if not isinstance(content, bytes):
+            headers["content-length"] = str(os.fstat(content.fileno()).st_size)
+            timeout = UPLOAD_TIMEOUT
         return _read(self._request(method, path, body=content, headers=headers, timeout=timeout), response)
 
     def download(self, path: str, into: Path) -> None:

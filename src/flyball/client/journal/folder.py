@@ -22,6 +22,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _MADE = re.compile(r"(m-)?[0-9a-f]{32}")
 FORMAT = 1
 PRIVATE = 0o700
+ASIDE = "refused-"
 
 
 class Origin(msgspec.Struct, kw_only=True):
@@ -146,12 +147,18 @@ class JournalFolder:
         return Lock.take(self.path / "ship.lock")
 
     def discard(self) -> None:
-        """Remove the journal, all of which is shipped. Where records were refused they stay."""
-        if self.refused.exists():
-            return
+        """Remove the journal, all of which is shipped. What was refused of it is set aside, with its files."""
         for key in list(made_by(self.root, self.origin.journal)):
             forget(self.root, key)
+        if self.refused.exists():
+            self.path.rename(self.root / f"{ASIDE}{self.origin.journal}")
+            return
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def set_aside_in(root: Path) -> list[Path]:
+    """Return the folders of what was refused, until somebody deletes them."""
+    return sorted(root.glob(f"{ASIDE}*"))
 
 
 def journals_in(root: Path) -> list[JournalFolder]:

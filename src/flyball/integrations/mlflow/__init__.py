@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flyball.integrations.mlflow.session import Session
 
+FILE_SCHEME = "flyball+file"
+SCHEMES = {"flyball": "http", "flyball+https": "https", FILE_SCHEME: ""}
+"""The schemes of our tracking URIs, each with the one that the server is reached by."""
 _sessions: dict[str, Session] = {}
 
 
@@ -28,11 +31,18 @@ def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:  # n
     return open_registry_store(store_uri)
 
 
-def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:  # noqa: ANN401 -- as above
+def artifact_repository(artifact_uri: str, **named: str | None) -> Any:  # noqa: ANN401 -- as above
     """Open the artifacts of a run; those of a server that is reached by another URI are left to MLflow's own class."""
+    from mlflow.tracking._tracking_service.utils import get_tracking_uri
+
+    tracking_uri = named.get("tracking_uri") or get_tracking_uri()
+    if tracking_uri.partition(":")[0] not in SCHEMES:
+        from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+        return MlflowArtifactsRepository(artifact_uri, **named)
     from flyball.integrations.mlflow.opening import open_artifact_repository
 
-    return open_artifact_repository(artifact_uri, tracking_uri, registry_uri)
+    return open_artifact_repository(artifact_uri, tracking_uri, named.get("registry_uri"))
 
 
 def close_sessions() -> None:

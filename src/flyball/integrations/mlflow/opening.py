@@ -7,16 +7,12 @@ import threading
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
-from mlflow.tracking._tracking_service.utils import get_tracking_uri
-
 from flyball.integrations import mlflow as plugin
+from flyball.integrations.mlflow import FILE_SCHEME, SCHEMES
 from flyball.integrations.mlflow.session import Address, Session
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.settings import load_settings
 
-SCHEMES = {"flyball": "http", "flyball+https": "https"}
-FILE_SCHEME = "flyball+file"
 _lock = threading.Lock()
 
 
@@ -30,8 +26,9 @@ def address_of(uri: str) -> Address:
         InvalidInput: it names no server and no folder.
     """
     parts = urlsplit(uri)
-    if parts.scheme in SCHEMES and parts.netloc and "@" not in parts.netloc:
-        server = f"{SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}"
+    over = SCHEMES.get(parts.scheme)
+    if over and parts.netloc and "@" not in parts.netloc:
+        server = f"{over}://{parts.netloc}{parts.path.rstrip('/')}"
         return Address(uri=uri, server=server, folder=None)
     if parts.scheme == FILE_SCHEME and not parts.netloc and parts.path.startswith("/"):
         return Address(uri=uri, server="", folder=unquote(parts.path))
@@ -65,14 +62,11 @@ def open_registry_store(uri: str) -> Any:  # noqa: ANN401 -- MLflow's type
     return RegistryStore(session_for(uri))
 
 
-def open_artifact_repository(artifact_uri: str, tracking_uri: str | None, registry_uri: str | None) -> Any:  # noqa: ANN401 -- MLflow's type
+def open_artifact_repository(artifact_uri: str, tracking_uri: str, registry_uri: str | None) -> Any:  # noqa: ANN401 -- MLflow's type
     """Return the repository of an artifact URI."""
     from flyball.integrations.mlflow.artifacts import JournalArtifacts
 
-    effective = tracking_uri or get_tracking_uri()
-    if urlsplit(effective).scheme in {*SCHEMES, FILE_SCHEME}:
-        return JournalArtifacts(artifact_uri, session_for(effective), registry_uri)
-    return MlflowArtifactsRepository(artifact_uri, tracking_uri, registry_uri)
+    return JournalArtifacts(artifact_uri, session_for(tracking_uri), registry_uri)
 
 
 def _forget_in_child() -> None:

@@ -89,6 +89,8 @@ class ServerStore(ModelWrites, RestStore):  # type: ignore[misc]
         if known is not None and known.made_here and self._session.unshipped:
             return rendering.run(known)
         try:
+            if known is not None:  # this process logged to it
+                self._session.settle()
             return RestStore.get_run(self, run_id)
         except MlflowException as error:
             found = known if known is not None and known.artifact_uri else self._recalled(run_id)
