@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -80,7 +81,14 @@ def _refuse_full(url: str) -> None:
 def _scratch(url: str) -> Iterator[Path]:
     """Lend a folder on the file system of the database file, so that the switch is a rename."""
     file = database_file(url)
-    with TemporaryDirectory(prefix=".restoring-", dir=file.parent if file is not None else None) as folder:
+    if file is None:
+        with TemporaryDirectory(prefix="flyball-restore-") as folder:
+            yield Path(folder)
+        return
+    prefix = f".{file.name}.restoring-"
+    for left in file.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left)  # of a restore that was killed; the database is ours alone
+    with TemporaryDirectory(prefix=prefix, dir=file.parent) as folder:
         yield Path(folder)
 
 

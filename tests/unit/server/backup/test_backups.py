@@ -9,6 +9,7 @@ import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from sqlalchemy import text
@@ -26,7 +27,7 @@ from flyball.kernel.errors import Conflict, Corrupted, NotFound, StoreFull
 from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings, load_settings
 from flyball.server import migrations
-from flyball.server.backup import creating
+from flyball.server.backup import creating, restoring, switching
 from flyball.server.backup.creating import create_backup
 from flyball.server.backup.entities import Manifest
 from flyball.server.backup.places import newest_backup, place_at
@@ -376,6 +377,28 @@ def test_a_restore_over_a_database_with_a_log_left_by_a_killed_process_takes_not
     assert file.with_name("flyball.db-wal").stat().st_size > 0
     here.restore(place, replace=True)
     assert_equal(here, before, events=made.chain.count)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(restoring, "switch_in"), (switching, "_keep"), (switching, "sync_folder")]
+)
+def test_a_restore_that_is_killed_leaves_the_old_database_in_its_place_and_can_be_repeated(
+    here: Installation, place: Place, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+) -> None:
+    made = here.back_up(place)
+    with here.platform() as platform:
+        platform.tracking.experiments.create("later", actor=OWNER)
+    before = here.content()
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(module, name, lambda *_, **__: os.kill(os.getpid(), 9))
+        here.restore(place, replace=True)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9
+    assert here.content() == before
+    here.restore(place, replace=True)
+    assert list(here.settings.home.glob(".flyball.db.restoring-*")) == []
+    with here.platform() as platform:
+        assert platform.audit.verify().count == made.chain.count + 1
 
 
 def test_a_running_server_keeps_a_restore_out_and_not_a_backup(here: Installation, place: Place) -> None:
