@@ -198,6 +198,43 @@ def test_prompts_are_kept_apart_from_models(client: MlflowClient) -> None:
     assert [each.name for each in mlflow.genai.search_prompts()] == ["greeting"]
 
 
+def test_prompts_live_their_whole_life(client: MlflowClient) -> None:
+    mlflow.genai.register_prompt("greeting", "Hello {{name}}", commit_message="first", tags={"tone": "warm"})
+    chat = [{"role": "system", "content": "be {{mood}}"}, {"role": "user", "content": "{{question}}"}]
+    mlflow.genai.register_prompt("chat", chat, response_format={"type": "object"})
+    assert mlflow.genai.load_prompt("chat", version=1).template == chat
+    assert mlflow.genai.load_prompt("prompts:/greeting@latest").commit_message == "first"
+    assert mlflow.genai.load_prompt("absent", allow_missing=True) is None
+    client.set_prompt_tag("greeting", "team", "grid")
+    client.set_prompt_version_tag("greeting", 1, "checked", "yes")
+    assert client.get_prompt("greeting").tags["team"] == "grid"
+    assert client.get_prompt_version("greeting", 1).tags == {"tone": "warm", "checked": "yes"}
+    client.delete_prompt_tag("greeting", "team")
+    client.delete_prompt_version_tag("greeting", 1, "checked")
+    assert [each.name for each in mlflow.genai.search_prompts("name LIKE 'gr%'")] == ["greeting"]
+    assert [each.version for each in client.search_prompt_versions("greeting")] == [1]
+    assert list(client.search_model_versions()) == []
+    mlflow.genai.set_prompt_alias("greeting", alias="live", version=1)
+    assert client.get_prompt_version_by_alias("greeting", "live").version == 1
+    mlflow.genai.delete_prompt_alias("greeting", alias="live")
+    with pytest.raises(MlflowException, match="alias live not found"):
+        mlflow.genai.load_prompt("prompts:/greeting@live")
+    client.delete_prompt_version("greeting", "1")
+    client.delete_prompt("greeting")
+    with pytest.raises(MlflowException, match="not found"):
+        mlflow.genai.load_prompt("greeting", version=1)
+
+
+def test_a_model_and_a_prompt_cannot_have_one_name(client: MlflowClient) -> None:
+    mlflow.genai.register_prompt("greeting", "Hello")
+    client.create_registered_model("elec")
+    with pytest.raises(MlflowException, match="already taken by a prompt") as caught:
+        client.create_registered_model("greeting")
+    assert caught.value.error_code == "RESOURCE_ALREADY_EXISTS"
+    with pytest.raises(MlflowException, match="elec"):
+        mlflow.genai.register_prompt("elec", "Hello")
+
+
 def test_files_elsewhere_are_registered_and_found_but_not_known(
     client: MlflowClient, tracking_server: TrackingServer
 ) -> None:

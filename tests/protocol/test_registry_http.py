@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -124,6 +125,13 @@ def test_what_is_missing_is_named(elec: TrackingServer, method: str, path: str, 
         ("DELETE", "registered-models/delete", {"name": "absent"}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("POST", "model-versions/create", {"name": "absent", "source": "s3://b/m"}, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("GET", "model-versions/get?name=elec&version=9", None, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", "model-versions/get?name=elec&version=0", None, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", "model-versions/get?name=elec&version=-1", None, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("DELETE", "model-versions/delete?name=absent&version=1", None, 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("GET", "registered-models/alias?name=elec&alias=a%20b", None, 400, "INVALID_PARAMETER_VALUE"),
+        ("GET", "registered-models/search?filter=creation_timestamp%3E1", None, 400, "INVALID_PARAMETER_VALUE"),
+        ("GET", "registered-models/search?order_by=creation_timestamp", None, 400, "INVALID_PARAMETER_VALUE"),
+        ("GET", "model-versions/search?order_by=run_id", None, 400, "INVALID_PARAMETER_VALUE"),
         ("GET", "model-versions/get?name=elec&version=one", None, 400, "INVALID_PARAMETER_VALUE"),
         ("GET", "model-versions/get?name=elec&version=99999999999999999999", None, 400, "INVALID_PARAMETER_VALUE"),
         ("GET", "model-versions/search?filter=metrics.x%3E1", None, 400, "INVALID_PARAMETER_VALUE"),
@@ -134,6 +142,38 @@ def test_bad_requests_are_answered_with_their_code(
 ) -> None:
     answered, answer = send(elec, method, path, body)
     assert (answered, answer["error_code"]) == (status, code)
+
+
+def test_versions_ordered_by_number_come_by_name_where_it_is_the_same(elec: TrackingServer) -> None:
+    registry = elec.platform.registry
+    for name in ("zeta", "beta"):
+        registry.create_model(name, actor="user:owner")
+        registry.create_version(name, source="s3://b/m", actor="user:owner")
+    asked = "model-versions/search?filter=source_path%3D's3://b/m'"
+    for order, names in (("", ["beta", "zeta"]), ("&order_by=version_number", ["beta", "zeta"]),
+                         ("&order_by=name%20DESC", ["zeta", "beta"])):  # fmt: skip
+        _, answer = send(elec, "GET", asked + order)
+        assert [each["name"] for each in answer["model_versions"]] == names  # type: ignore[attr-defined]
+    for name in ("zeta", "beta"):
+        registry.delete_model(name, actor="user:owner")
+
+
+def test_the_time_of_a_model_moves_with_its_versions_and_not_with_their_descriptions(elec: TrackingServer) -> None:
+    registry = elec.platform.registry
+    registry.create_model("timed", actor="user:owner")
+    moves: list[bool] = []
+    for path, body in (
+        ("model-versions/create", {"name": "timed", "source": "s3://b/m"}),
+        ("model-versions/transition-stage", {"name": "timed", "version": "1", "stage": "Staging"}),
+        ("model-versions/update", {"name": "timed", "version": "1", "description": "d"}),
+        ("model-versions/delete", {"name": "timed", "version": "1"}),
+    ):
+        before = registry.get_model("timed").updated_ms
+        time.sleep(0.003)
+        method = {"update": "PATCH", "delete": "DELETE"}.get(path.split("/")[1], "POST")
+        assert send(elec, method, path, body)[0] == 200
+        moves.append(registry.get_model("timed").updated_ms > before)
+    assert moves == [True, True, False, True]
 
 
 def test_a_deletion_is_read_from_the_query_when_it_has_no_body(elec: TrackingServer) -> None:

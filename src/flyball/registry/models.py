@@ -71,6 +71,7 @@ class RegisteredModels:
             created_by=actor,
         )
         with self._database.transaction():
+            self._refuse_other_kind(model)
             self._models.add(model)
             payload: dict[str, JsonValue] = {"description": model.description, "tags": dict(model.tags)}
             self._record(RegistryEvent.MODEL_CREATED, model.ref, payload=payload, actor=actor)
@@ -157,6 +158,16 @@ class RegisteredModels:
                 self._save_model(dataclasses.replace(model, tags=kept), {"tags_removed": [key]}, actor=actor)
                 self._announce(notices.model_tag_deleted(model, key))
 
+    def _refuse_other_kind(self, model: RegisteredModel) -> None:
+        """Say that a model and a prompt cannot have one name; that two models cannot is said by the store."""
+        taken = self._models.find(model.name)
+        if taken is not None and naming.is_prompt(taken.tags) != naming.is_prompt(model.tags):
+            raise AlreadyExists(
+                f"Tried to create a {_kind(model)} with name {model.name!r}, but the name is already taken by a {_kind(taken)}. "
+                "A model and a prompt cannot have the same name.",
+                field="name",
+            )
+
     def _refuse_names_of_others(self, name: str, new_name: str) -> None:
         if self._versions.last_number(new_name) and not self._was_named(name, new_name):
             raise AlreadyExists(
@@ -206,6 +217,10 @@ class RegisteredModels:
         edges: Iterable[Edge] = (),
     ) -> None:
         self._events.record(kind, actor=actor, subject=subject, payload=payload, edges=edges)
+
+
+def _kind(model: RegisteredModel) -> str:
+    return "prompt" if naming.is_prompt(model.tags) else "registered model"
 
 
 def _found(model: RegisteredModel | None, name: str) -> RegisteredModel:

@@ -93,7 +93,7 @@ class Registry(RegisteredModels):
         """
         found = self._versions.find(naming.clean_model_name(name), version)
         if found is None:
-            raise NotFound(f"Model Version (name={name}, version={version}) not found", field="version")
+            raise _no_version(name, version)
         return found
 
     def search_versions(
@@ -204,8 +204,8 @@ class Registry(RegisteredModels):
         """
         naming.clean_alias(alias)
         with self._database.transaction():
-            model = self._lock(name)
-            target = self.get_version(name, version)
+            target = self._lock_version(name, version)
+            model = self.get_model(name)
             previous = model.aliases.get(alias)
             _check_expected(alias, previous, expected)
             if previous == version:
@@ -330,7 +330,8 @@ class Registry(RegisteredModels):
         self._models.save(dataclasses.replace(self.get_model(name), updated_ms=self._clock.now_ms()))
 
     def _lock_version(self, name: str, version: int) -> ModelVersion:
-        self._lock(name)
+        if self._models.lock(naming.clean_model_name(name)) is None:
+            raise _no_version(name, version)
         return self.get_version(name, version)
 
     def _save_version(self, version: ModelVersion, payload: Mapping[str, JsonValue], *, actor: str) -> ModelVersion:
@@ -345,6 +346,10 @@ class Registry(RegisteredModels):
                 self._versions.save(dataclasses.replace(other, stage=Stage.ARCHIVED, updated_ms=self._clock.now_ms()))
                 archived.append(other.version)
         return archived
+
+
+def _no_version(name: str, version: int) -> NotFound:
+    return NotFound(f"Model Version (name={name}, version={version}) not found", field="version")
 
 
 def _as_prompt(draft: ModelVersion) -> ModelVersion:
