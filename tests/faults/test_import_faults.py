@@ -38,13 +38,17 @@ POINTS = "SELECT run_id, key, p.timestamp_ms, p.step, p.value, p.is_nan FROM met
 SERIES = "SELECT run_id, key, value, is_nan, step, timestamp_ms, minimum, maximum, point_count FROM metric_series"
 
 
-def start(source: Path, home: Path) -> subprocess.Popen[bytes]:
+def run(home: Path, *words: str) -> subprocess.Popen[bytes]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("FLYBALL_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "flyball.cli.main", "import", "mlflow", database_url(source)],
+        [sys.executable, "-m", "flyball.cli.main", *words],
         env={**environ, "FLYBALL_HOME": str(home)},
         stdout=subprocess.DEVNULL,
     )
+
+
+def start(source: Path, home: Path) -> subprocess.Popen[bytes]:
+    return run(home, "import", "mlflow", database_url(source))
 
 
 def written(home: Path) -> int:
@@ -89,3 +93,26 @@ def test_killed_again_and_again_it_ends_at_the_same(seed: int, tmp_path: Path) -
         assert target.events.verify().intact
         added = [event.subject for event in target.events.all() if event.kind == "import.run_added"]
     assert len(added) == len(set(added)) == 5
+
+
+def test_an_export_that_is_taken_in_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    source = put_source("3.17.2", tmp_path / "source")
+    with contextlib.closing(sqlite3.connect(source / "mlflow.db")) as database:
+        (run_id,) = database.execute("SELECT run_uuid FROM runs WHERE name = 'child'").fetchone()
+        points = (("many", step / 7, 1_700_000_000_000 + step, run_id, step, 0) for step in range(100_000))
+        database.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", points)
+        database.commit()
+    assert start(source, tmp_path / "first").wait() == 0
+    assert run(tmp_path / "first", "export", str(tmp_path / "export")).wait() == 0
+    chance = random.Random(7)
+    for _ in range(3):
+        process = run(tmp_path / "second", "import", "flyball", str(tmp_path / "export"))
+        while process.poll() is None and not list((tmp_path / "second").glob("artifacts/sha256/*/*")):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 1))
+        process.kill()
+        process.wait()
+        assert written(tmp_path / "second") in {0, written(tmp_path / "first")}
+    if not written(tmp_path / "second"):
+        assert run(tmp_path / "second", "import", "flyball", str(tmp_path / "export")).wait() == 0
+    assert state(tmp_path / "second") == state(tmp_path / "first")

@@ -75,7 +75,7 @@ class Source(Protocol):
         ...
 
     def not_taken(self) -> Mapping[str, int]:
-        """Count what the source holds and this platform does not keep, by name."""
+        """Count what the source holds and an import does not take, by name."""
         ...
 
     def damaged(self) -> Sequence[str]:

@@ -88,7 +88,7 @@ class Report:
         yield from _listed("files that could not be read", map(_unread, self.unreadable), most)
         yield from _listed("damaged at the source, and left there", self.damaged, most)
         left = [f"{name}: {number}" for name, number in self.not_taken.items()]
-        yield from _listed("kept by the source and not by Flyball", left, most)
+        yield from _listed("at the source and not taken, by kind", left, most)
 
 
 def _listed(title: str, lines: Iterable[str], most: int) -> Iterator[str]:

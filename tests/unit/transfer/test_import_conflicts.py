@@ -115,11 +115,22 @@ def test_files_that_are_gone_are_reported_and_taken_when_they_are_back(source: P
     (source / "artifacts").rename(source / "away")
     report = import_into(tmp_path / "home", database_url(source))
     assert {str(each["path"]) for each in report.unreadable} == {""}
-    assert any("the files were moved" in str(each["reason"]) for each in report.unreadable)
+    assert any("they were moved" in str(each["reason"]) for each in report.unreadable)
     (source / "away").rename(source / "artifacts")
     again = import_into(tmp_path / "home", database_url(source))
     assert again.unreadable == []
     assert counts(again)["files"] == {"added": 9}
+
+
+def test_a_file_that_is_here_with_other_content_stays_and_is_reported_each_time(source: Path, tmp_path: Path) -> None:
+    run_id = str(rows(source / "mlflow.db", "SELECT run_uuid FROM runs WHERE name = 'first light'")[0][0])
+    with target_of(tmp_path / "home") as target:
+        target.artifacts.put(f"run/{run_id}", "answer.json", [b"ours"])
+    for _ in range(2):
+        report = import_into(tmp_path / "home", database_url(source))
+        assert [each["key"] for each in report.troubles] == [f"run/{run_id}/answer.json"]
+    with target_of(tmp_path / "home") as target:
+        assert target.artifacts.read(f"run/{run_id}", "answer.json") == b"ours"
 
 
 def test_a_link_out_of_the_folder_is_not_followed(source: Path, tmp_path: Path) -> None:

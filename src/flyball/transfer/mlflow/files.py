@@ -100,7 +100,7 @@ def _walk(folder: Path) -> Iterator[SourceFile]:
         # MLflow makes the folder with the first file; where the root above is gone too, the files are elsewhere.
         if not any(above.is_dir() for above in list(folder.parents)[:LEVELS]):
             raise NotFound(
-                f"there is no folder {folder}, nor the folders above it: the files were moved; see --artifacts"
+                f"there is no folder {folder}, nor the folders above it: if it had files, they were moved; see --artifacts"
             )
         return
     for at, names, files in os.walk(folder):
