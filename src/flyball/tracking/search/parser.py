@@ -142,15 +142,21 @@ class _Reader:
             )
         values = [self._item()]
         while (mark := self._next()).text == ",":
+            if self._ahead(")"):  # a Python tuple of one, as scripts write it into a filter
+                mark = self._next()
+                break
             values.append(self._item())
         if mark.text != ")":
             raise _bad_list(f"ill-formed list at '{mark.text}'")
         return tuple(values)
 
+    def _ahead(self, text: str) -> bool:
+        return not self.done and self._tokens[self._at].text == text
+
     def _item(self) -> str:
         token = self._next()
         if token.text == ")":
-            raise _bad_list("empty list, or a comma before its end")
+            raise _bad_list("empty list")
         if token.kind is not Kind.QUOTED:
             raise _bad_list(f"{token.text}, which is not in quotes")
         return unquote(token.text)
