@@ -64,6 +64,44 @@ QUERIES = (
     "x[]=1",
     "?",
 )
+# What is left out only by a request that is bent on purpose.
+NEEDED = frozenset(
+    {
+        "experiment_id",
+        "experiment_ids",
+        "run_id",
+        "run_ids",
+        "model_id",
+        "name",
+        "new_name",
+        "key",
+        "version",
+        "alias",
+        "source",
+        "stage",
+    }
+)
+RIGHT = {
+    "source": ("models:/<model_id>",),
+    "filter": (
+        "",
+        "metrics.loss > 0.1",
+        "params.depth = '3' AND tags.team LIKE 'gr%'",
+        "name = '<name>'",
+        "tags.team = 'grid'",
+    ),
+    "order_by": ("metrics.loss DESC", "name ASC", "start_time"),
+    "page_token": ("",),
+    "statu": ("FINISHED", "LOGGED_MODEL_READY", "READY"),
+    "view_type": ("ALL",),
+    "run_view_type": ("ACTIVE_ONLY",),
+    "stage": ("Production",),
+    "metric_key": ("loss",),
+    "path": ("", "a.txt", "MLmodel"),
+    "deployment_job_id": ("",),
+    "artifact_location": ("",),
+    "new_name": ("renamed", "<name>"),
+}
 METHODS = ("HEAD", "OPTIONS", "PATCH", "PUT", "DELETE", "GET", "POST", "TRACE")
 
 
@@ -148,21 +186,48 @@ def _body(route: Route, odd: int) -> SearchStrategy[bytes]:
 
 
 def _struct(shape: inspect.Type) -> SearchStrategy[dict[str, Any]]:
-    """Return objects of a shape: most of its fields, and now and then one that it does not have."""
+    """Return objects of a shape: right throughout, right but for one field, or bent everywhere and with a field too many."""
     assert isinstance(shape, inspect.StructType)
-    fields = {field.encode_name: _field(field.encode_name, field.type) for field in shape.fields}
+    right = {field.encode_name: _right(field.encode_name, field.type) for field in shape.fields}
+    bent = {field.encode_name: _field(field.encode_name, field.type) for field in shape.fields}
 
     @st.composite
     def values(draw: DrawFn) -> dict[str, Any]:
-        left_out = (
-            draw(st.sets(st.sampled_from(sorted(fields)), max_size=max(1, len(fields) // 2))) if fields else set()
-        )
-        found = {name: draw(strategy) for name, strategy in fields.items() if name not in left_out}
-        if draw(st.integers(0, 9)) == 0:
-            found[draw(st.sampled_from(WORDS))] = draw(_anything())
+        names = sorted(right)
+        if not names or draw(st.integers(0, 2)) == 0:
+            left_out = draw(st.sets(st.sampled_from(names), max_size=max(1, len(names) // 2))) if names else set()
+            found = {name: draw(bent[name]) for name in names if name not in left_out}
+            return found | draw(st.dictionaries(st.sampled_from(WORDS), _anything(), max_size=1))
+        found = {name: draw(right[name]) for name in names if name in NEEDED or draw(st.booleans())}
+        if draw(st.booleans()):
+            odd = draw(st.sampled_from(names))
+            found[odd] = draw(bent[odd])
         return found
 
     return values()
+
+
+def _right(name: str, kind: inspect.Type) -> SearchStrategy[Any]:
+    """Return values that a server with what ours has can take."""
+    if isinstance(kind, inspect.UnionType):
+        return _right(name, next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+    if isinstance(kind, inspect.StructType):
+        return st.fixed_dictionaries(
+            {field.encode_name: _right(field.encode_name, field.type) for field in kind.fields}
+        )
+    if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
+        return st.lists(_right(name, kind.item_type), min_size=1, max_size=3)
+    if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+        return st.sampled_from([0, 1, 2, 5, 100])
+    if isinstance(kind, inspect.StrType):
+        return st.sampled_from(_right_texts(name.removesuffix("s").replace("run_uuid", "run_id")))
+    return _of_kind(name, kind)
+
+
+def _right_texts(name: str) -> tuple[str, ...]:
+    if name in KNOWN and name != "path":
+        return (f"<{name}>",)
+    return RIGHT.get(name, ("a", "loss", "depth", "team", "Ünïcode \U0001f3c3"))
 
 
 def _field(name: str, kind: inspect.Type) -> SearchStrategy[Any]:
