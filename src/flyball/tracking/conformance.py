@@ -14,6 +14,7 @@ from flyball.kernel.ids import new_id
 from flyball.tracking.entities import (
     DATASET_CONTEXT_TAG,
     DatasetInput,
+    DatasetSummary,
     Experiment,
     ExperimentId,
     Lifecycle,
@@ -312,6 +313,9 @@ class TrackingStoresConformance:
         assert [found.datasets for found in stores.runs.load([info.run_id for info in infos])] == [(item,), (item,)]
         clauses = parse_filter("datasets.context = 'training' AND dataset.digest IN ('1', '2')", RUNS)
         assert len(stores.runs.search([home], clauses, view=View.ALL, order=(), place={}, limit=9).ids) == 2
+        known = DatasetSummary(experiment_id=home, name="d", digest="1", context="training")
+        assert stores.datasets.summaries([home, "77", "nonsense"], limit=9) == [known]
+        assert stores.datasets.summaries(["77"], limit=9) == stores.datasets.summaries([home], limit=0) == []
 
     def test_models_read_and_made_by_a_run_are_kept_once(self, stores: TrackingStores, going: RunInfo) -> None:
         made, read = model(going.experiment_id, "made"), model(going.experiment_id, "read")
