@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,20 @@ def shuffled(value: JsonValue, seed: int) -> JsonValue:
     if isinstance(value, list):
         return [shuffled(inner, seed) for inner in value]
     return value
+
+
+PLAIN: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers(-EXACT, EXACT) | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner, max_size=8)
+    ),
+    max_leaves=20,
+)
+
+
+@given(PLAIN | VALUES)
+def test_the_form_is_that_of_the_reference_implementation(value: JsonValue) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)
 
 
 @given(VALUES)
