@@ -97,6 +97,8 @@ def _install(environment: Environment) -> None:
         [*uv, "--compile-bytecode", "--require-hashes", "--no-deps", "-r", str(environment.lock)], check=True
     )
     subprocess.run([*uv, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
+    # What lies here is not compiled by installing it; where Python may write no bytecode, every process would do it anew.
+    subprocess.run([environment.python, "-m", "compileall", "-q", str(ROOT / "src")], check=True)
 
 
 def _python() -> str | None:
