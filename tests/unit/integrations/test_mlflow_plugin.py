@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
-from flyball.client.journal.folder import journals_in
+from flyball.client.journal.folder import JournalFolder, journals_in
 from flyball.client.journal.reader import Reader
 from flyball.integrations import mlflow as plugin
+from flyball.integrations.mlflow import opening
 from flyball.integrations.mlflow.opening import address_of
 from flyball.integrations.mlflow.session import DROPPED_TAG
 from flyball.integrations.mlflow.spilling import fit, fit_json, fit_key
@@ -47,7 +49,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def records(folder: Path) -> list[shapes.Record]:
-    reader, found = Reader(journals_in(folder)[0]), list[shapes.Record]()
+    return records_of(journals_in(folder)[0])
+
+
+def records_of(journal: JournalFolder) -> list[shapes.Record]:
+    reader, found = Reader(journal), list[shapes.Record]()
     while (piece := reader.piece()) is not None:
         found += [shapes.decode(record) for record in frames.records_in(piece.body)]
         reader.skip(piece)
@@ -173,6 +179,31 @@ def test_a_run_that_nobody_ended_is_ended_at_exit(folder: Path) -> None:
     assert isinstance(last, shapes.ChangeRun)
     assert last.status == "FINISHED"
     assert done.stderr.count("flyball sync") == 1
+
+
+def test_threads_that_log_while_the_session_is_closed_lose_nothing(folder: Path) -> None:
+    session = opening.session_for(mlflow.get_tracking_uri())
+    client, run_id = MlflowClient(), MlflowClient().create_run("0").info.run_id
+    faults: list[Exception] = []
+
+    def log(number: int) -> None:
+        try:
+            for step in range(300):
+                client.log_metric(run_id, f"loss-{number}", 1.0, step=step)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the test shows it
+            faults.append(error)
+
+    threads = [threading.Thread(target=log, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        session.close()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    session.close()
+    found = [record for one in journals_in(folder) for record in records_of(one)]
+    assert sum(isinstance(record, shapes.Point) for record in found) == 4 * 300
 
 
 def test_other_tracking_uris_keep_mlflow_s_own_artifacts() -> None:

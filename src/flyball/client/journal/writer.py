@@ -135,12 +135,11 @@ class Writer:
         """Bring everything to the disk and stop. Writing again is an error."""
         self._stopped.set()
         self._dirty.set()
-        self.sync()
         with self._lock:
-            descriptor, self._descriptor = self._descriptor, -1
-            self._granted = self._room = 0
-        if descriptor >= 0:
-            os.close(descriptor)
+            if self._descriptor >= 0:
+                self._filled.append(self._descriptor)
+            self._descriptor, self._granted, self._room = -1, 0, 0
+        self.sync()
 
     def abandon(self) -> None:
         """Let go in a forked child, where the parent goes on writing; the lock may be held by a thread that is not here."""

@@ -196,7 +196,7 @@ class RunWrites:
         run_id = known.run_id
         try:
             row = self._measured(known, metric)
-            self._session.journal.write(
+            self._session.put(
                 shapes.Point(
                     run_id,
                     row.key,

@@ -77,9 +77,20 @@ class Session:
         # Read back before it is written: what the server cannot read would hold up everything behind it.
         shapes.decode(msgspec.msgpack.encode(record))
         try:
-            self.journal.write(record, vital=vital)
+            self.put(record, vital=vital)
         except StoreFull as error:
             self.drop(run_id, type(record).__name__, error)
+
+    def put(self, record: msgspec.Struct, *, vital: bool = False) -> None:
+        """Write a record; where another thread just closed the journal, into the next one.
+
+        Raises:
+            StoreFull: there is no room.
+        """
+        try:
+            self.journal.write(record, vital=vital)
+        except Unavailable:
+            self.journal.write(record, vital=vital)
 
     def write_first(self, record: msgspec.Struct, key: str, made: Made) -> None:
         """Write the record that makes a run or logged model, and tell the other processes of the machine.
