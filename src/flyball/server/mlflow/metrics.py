@@ -36,9 +36,7 @@ def history(call: Call[shapes.GetHistory]) -> shapes.History:
         max_results=body.max_results,
         page_token=body.page_token,
     )
-    return shapes.History(
-        metrics=tuple(rendering.metric(point) for point in page.items), next_page_token=page.next_token
-    )
+    return shapes.History(metrics=rendering.series(page.items), next_page_token=page.next_token)
 
 
 def histories(call: Call[shapes.GetHistories]) -> shapes.Histories:

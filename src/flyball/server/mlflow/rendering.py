@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flyball.tracking import entities
 from flyball.wire.mlflow import experiments, models, runs
@@ -32,6 +32,16 @@ def metric(point: entities.Metric) -> Metric:
         dataset_name=point.dataset_name,
         dataset_digest=point.dataset_digest,
         run_id=point.run_id,
+    )
+
+
+def series(points: Sequence[entities.Metric]) -> tuple[Metric, ...]:
+    """Write the points of one series, which have nothing but their place and value: a page holds 25,000."""
+    return tuple(
+        [
+            Metric(key=point.key, value=encode_number(point.value), timestamp=point.timestamp_ms, step=point.step)
+            for point in points
+        ]
     )
 
 

@@ -24,7 +24,7 @@ class LogMetric(MetricPoint):
     run_uuid: str | None = None
 
 
-class Metric(Message):
+class Metric(Message, gc=False):
     """A point of a metric in an answer."""
 
     key: str
