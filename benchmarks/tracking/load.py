@@ -58,8 +58,9 @@ class Client:
 
 
 def timed(call: Any, *, times: int) -> Times:
-    """Call once to warm up, then so many times."""
-    call()
+    """Call once to warm up, then so many times; a call that takes minutes is made once only."""
+    if times > 1:
+        call()
     taken = []
     for _ in range(times):
         begun = time.perf_counter()

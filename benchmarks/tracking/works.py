@@ -95,7 +95,7 @@ def last_token(client: Client, server: Server, runs: int) -> str:
     return token
 
 
-def history(server: Server, run: str, *, points: int) -> Times:
+def history(server: Server, run: str, *, points: int, times: int) -> Times:
     """Times of reading a whole history by the protocol, page by page as the client does; what the client makes of it is left out."""
     client = Client(server)
 
@@ -113,7 +113,7 @@ def history(server: Server, run: str, *, points: int) -> Times:
         if seen != points:
             raise SystemExit(f"{server.name} gave {seen} of {points} points")
 
-    return timed(read, times=3)
+    return timed(read, times=times)
 
 
 def drawn(server: Server, run: str, *, points: int) -> Times:

@@ -108,18 +108,18 @@ class Database:
         """
         connection: Connection = self._local.connection
         before = self._local.failed
-        connection.exec_driver_sql(f"SAVEPOINT {_PART}")
+        run_text(connection, f"SAVEPOINT {_PART}")
         try:
             with translate_faults():
                 yield connection
             self._require_whole(before)
         except BaseException:
             with translate_faults():
-                connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_PART}")
-                connection.exec_driver_sql(f"RELEASE SAVEPOINT {_PART}")
+                run_text(connection, f"ROLLBACK TO SAVEPOINT {_PART}")
+                run_text(connection, f"RELEASE SAVEPOINT {_PART}")
             self._local.failed = before
             raise
-        connection.exec_driver_sql(f"RELEASE SAVEPOINT {_PART}")
+        run_text(connection, f"RELEASE SAVEPOINT {_PART}")
 
     def _require_whole(self, before: BaseException | None = None) -> None:
         """Raise where a part of this change failed, and its error was caught on the way."""

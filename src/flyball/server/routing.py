@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-import anyio.from_thread
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from flyball.governance.entities import Principal
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput, LimitExceeded
+from flyball.server.streaming import Incoming
 
 if TYPE_CHECKING:
     from flyball.server.platform import Platform
@@ -68,24 +68,15 @@ class Call(Generic[BodyT]):
             LimitExceeded: more than `limit_bytes` came.
             InvalidInput: the client went away before the end, so that nothing half-sent is kept.
         """
-        stream = self.request.stream()
-
-        async def advance() -> bytes | None:
-            return await anext(stream, None)
-
         received = 0
-        while True:
-            try:
-                chunk = anyio.from_thread.run(advance)
-            except ClientDisconnect as error:
-                raise InvalidInput("the client went away before the end of the body; send it again") from error
-            if chunk is None:
-                return
-            received += len(chunk)
-            if received > limit_bytes:
-                raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")
-            if chunk:
-                yield chunk
+        try:
+            for piece in Incoming(self.request.stream()).pieces():
+                received += len(piece)
+                if received > limit_bytes:
+                    raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")
+                yield piece
+        except ClientDisconnect as error:
+            raise InvalidInput("the client went away before the end of the body; send it again") from error
 
 
 Answer = msgspec.Struct | Response

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from flyball.artifacts.entities import Entry
+from flyball.server.streaming import read_ahead
 
 # Sent as plain text, so that people can read them in the browser's download list and tools do not guess.
 TEXT_NAMES = frozenset({"MLmodel", "MLproject", "mlproject"})
@@ -35,7 +36,7 @@ def download(entry: Entry, chunks: Iterator[bytes]) -> Response:
         "x-content-type-options": "nosniff",
         "content-length": str(entry.size_bytes),
     }
-    return StreamingResponse(hold_back(chunks), headers=headers)
+    return StreamingResponse(read_ahead(hold_back(chunks)), headers=headers)
 
 
 def media_type(name: str) -> str:

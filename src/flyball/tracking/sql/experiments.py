@@ -25,9 +25,13 @@ _COLUMNS: Mapping[str, ColumnElement[Any]] = {
 
 
 # `runs/create` asks for its experiment each time, so these are plain text.
-_BY = "SELECT experiment_id, name, artifact_location, lifecycle, created_ms, updated_ms FROM experiments WHERE"
-_BY_ID, _BY_NAME = f"{_BY} experiment_id = ?", f"{_BY} name = ?"
-_TAGS = "SELECT key, value FROM experiment_tags WHERE experiment_id = ? ORDER BY key"
+_BY = (
+    "SELECT e.experiment_id, e.name, e.artifact_location, e.lifecycle, e.created_ms, e.updated_ms, t.key, t.value "
+    "FROM experiments AS e LEFT JOIN experiment_tags AS t ON t.experiment_id = e.experiment_id "
+    "WHERE {condition} ORDER BY t.key"
+)
+_BY_ID, _BY_NAME = (_BY.replace("{condition}", f"e.{name} = ?") for name in ("experiment_id", "name"))
+_LOCK = "SELECT 1 FROM experiments WHERE experiment_id = ? FOR UPDATE"
 
 
 class _Row(NamedTuple):
@@ -84,7 +88,7 @@ class SqlExperimentStore:
             return None
         with self._database.transaction() as connection:
             if self._database.dialect == "postgresql":  # on SQLite the transaction itself is the lock
-                run_text(connection, f"{_BY_ID} FOR UPDATE", [number])
+                run_text(connection, _LOCK, [number])
             return self._find(_BY_ID, number)
 
     def update(self, experiment: Experiment) -> bool:
@@ -129,10 +133,10 @@ class SqlExperimentStore:
 
     def _find(self, statement: str, value: int | str) -> Experiment | None:
         with self._database.read() as connection:
-            row = run_text(connection, statement, [value]).fetchone()
-            if row is None:
-                return None
-            return _experiment(_Row._make(row), dict(run_text(connection, _TAGS, [row[0]]).fetchall()))
+            rows = run_text(connection, statement, [value]).fetchall()
+        if not rows:
+            return None
+        return _experiment(_Row._make(rows[0][:6]), {key: tag for *_, key, tag in rows if key is not None})
 
     def _condition(self, clause: Clause) -> ColumnElement[bool]:
         dialect = self._database.dialect
