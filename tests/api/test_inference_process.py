@@ -184,7 +184,7 @@ def test_sigterm_answers_every_accepted_request_and_keeps_every_prediction(proce
 
 
 def test_a_request_that_is_being_answered_at_sigterm_is_answered(process: Process) -> None:
-    names = [[f"{caller}-{row}" for row in range(10_000)] for caller in range(4)]
+    names = [[f"{caller}-{row}" for row in range(40_000)] for caller in range(4)]
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda part=part: statuses.append(process.ask(*part).status)) for part in names]
     for thread in threads:

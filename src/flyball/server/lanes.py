@@ -63,22 +63,36 @@ class Lanes:
 
 
 class _Thread:
-    """A queue, and the thread that empties it a turn at a time."""
+    """A queue, and the thread that empties it a turn at a time.
+
+    What came in by one look at the network is handed over together. Handed over one by one, the first of sixteen requests
+    that were answered together, and so come again together, would get a turn of its own, and the others wait for it.
+    """
 
     def __init__(self, name: str, turn: Turn) -> None:
         self._name = name
         self._turn = turn
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._arrived: list[Job] = []
+        self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def put(self, job: Job) -> None:
+        """Take a job, on the event loop."""
         if self._thread is None:
             self._start()
-        self._queue.put(job)
+        self._arrived.append(job)
+        if len(self._arrived) == 1:
+            job.loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            self._queue.put(arrived)
 
     def close(self) -> None:
         if self._thread is not None:
+            self._hand_over()
             self._queue.put(None)
             self._thread.join()
 
@@ -95,19 +109,16 @@ class _Thread:
                 loop.call_soon_threadsafe(_tell, list(group))
 
     def _take(self) -> list[Job] | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        jobs = [first]
-        while len(jobs) < MOST_IN_A_TURN:
+        jobs = self._queue.get()
+        while jobs is not None and len(jobs) < MOST_IN_A_TURN:
             try:
-                job = self._queue.get_nowait()
+                more = self._queue.get_nowait()
             except Empty:
                 break
-            if job is None:
+            if more is None:
                 self._queue.put(None)
                 break
-            jobs.append(job)
+            jobs = jobs + more
         return jobs
 
 

@@ -30,7 +30,7 @@ ways = pytest.mark.parametrize(("source", "target"), WAYS)
 # An event about the move is all that the target has and the source has not.
 APART = ("events", "edges")
 # A move of all tables makes more than a hundred notes.
-NOTES = 19
+NOTES = 11
 
 Opened = Callable[[str], Database]
 
@@ -105,7 +105,7 @@ def test_a_killed_move_goes_on_where_it_was_and_ends_equal(
     url_of: UrlOf, monkeypatch: pytest.MonkeyPatch, source: str, target: str
 ) -> None:
     here, there = filled(url_of(source)), url_of(target)
-    monkeypatch.setattr(side, "BLOCK_ROWS", 400)
+    monkeypatch.setattr(side, "BLOCK_ROWS", 100)
     copied: list[int] = []
     while (ended := _killed_move(here, there, NOTES)) == -signal.SIGKILL:
         with contextlib.closing(open_database(there)) as database:
