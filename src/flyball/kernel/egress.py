@@ -229,8 +229,8 @@ def _connected(scheme: str, address: str, host: str, *, port: int, timeout_s: fl
     )
     deadline = threading.Timer(timeout_s, _cut, args=[opened])
     deadline.daemon = True
+    started = time.monotonic()  # before the timer: what it cuts off has had its time
     deadline.start()
-    started = time.monotonic()
     try:
         opened.connect()
         yield opened
