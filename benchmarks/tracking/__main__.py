@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.tracking import filling, works
 from benchmarks.tracking.report import Report
-from benchmarks.tracking.servers import ROOT, SERVERS, Server, make_peers
+from benchmarks.tracking.servers import ROOT, SERVERS, make_peers
 from benchmarks.tracking.works import cost
 
 SIZES = (1_000, 10_000, 100_000)
@@ -99,14 +99,10 @@ def _history(name: str, home: Path, report: Report) -> None:
 
 def _prepare(name: str, home: Path, size: int) -> Path:
     with SERVERS[name](home) as server:
-        database: Path = _settled(server)
+        database = server.database
     print(f"filling {name} with {size:,} runs", flush=True)
     (filling.fill_flyball if name == "flyball" else filling.fill_peer)(database, size)
     return database
-
-
-def _settled(server: Server) -> Path:
-    return server.database
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Send
 
 # A stored file may be a web page that somebody wrote: opened from here it gets no script, no frame and no origin.
 DEFAULTS: Final = {
@@ -33,13 +33,3 @@ def with_secure_headers(send: Send) -> Send:
         await send(message)
 
     return send_with_headers
-
-
-class SecureHeaders:
-    """ASGI middleware that adds the headers an answer does not set itself."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, with_secure_headers(send))

@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from flyball.kernel.errors import PermissionDenied
 from flyball.kernel.settings import Settings
-from flyball.server.errors import render_refusal
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -38,21 +35,6 @@ class HostRule:
         if any(_authority(origin) != hosts[0].lower() for origin in origins):
             return PermissionDenied("requests from other origins are refused", field="origin")
         return None
-
-
-class HostGuard:
-    """ASGI middleware that keeps the rule."""
-
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
-        self._app = app
-        self._rule = HostRule(settings)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._rule.refusal(scope["headers"]) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
-            return
-        await render_refusal(refusal, scope["path"], status=403)(scope, receive, send)
 
 
 def _authority(origin: str) -> str | None:

@@ -71,18 +71,7 @@ def lock_active_run(store: RunStore, run_id: str) -> RunInfo:
         NotFound: there is none.
         InvalidInput: it is deleted.
     """
-    return require_active_run(lock_run(store, run_id), run_id)
-
-
-def require_active_run(info: RunInfo | None, run_id: str) -> RunInfo:
-    """Accept a run that may be written to.
-
-    Raises:
-        NotFound: there is none.
-        InvalidInput: it is deleted.
-    """
-    if info is None:
-        raise run_not_found(run_id)
+    info = lock_run(store, run_id)
     if info.lifecycle is not Lifecycle.ACTIVE:
         raise InvalidInput(
             f"The run {run_id} must be in the 'active' state. Current state is {info.lifecycle}.", field="run_id"

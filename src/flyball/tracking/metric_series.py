@@ -13,9 +13,8 @@ from flyball.tracking.entities import Metric
 from flyball.tracking.limits import MAX_RUN_NAME_LENGTH, check_text
 from flyball.tracking.ports import MetricStore
 from flyball.tracking.search import Place
-from flyball.tracking.search.pages import invalid_token
+from flyball.tracking.search.pages import AFTER, invalid_token
 
-AFTER = "after"
 _NUMBER = re.compile(r"nan|-?(inf|\d+(\.\d+)?(e[+-]?\d+)?)")
 
 

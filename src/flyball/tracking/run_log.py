@@ -15,7 +15,6 @@ from flyball.tracking.access import (
     is_run_id,
     lock_active_run,
     model_not_found,
-    require_active_run,
     run_not_found,
 )
 from flyball.tracking.curve import Curve, check_points
@@ -86,7 +85,7 @@ class RunLog:
                 if info is not None and entry.is_points_only and _takes_points(info):
                     plain.append((info, entry.metrics))
                 else:
-                    errors[at] = self._try(info, entry)
+                    errors[at] = self._try(entry)
             if plain:
                 self._metrics.add(plain)
         return errors
@@ -96,10 +95,11 @@ class RunLog:
             if error is not None:
                 raise error
 
-    def _try(self, info: RunInfo | None, entry: LogEntry) -> FlyballError | None:
+    def _try(self, entry: LogEntry) -> FlyballError | None:
         try:
             with self._database.savepoint():
-                self._apply(require_active_run(info, entry.run_id), entry)
+                # Read again: an entry before this one may have renamed the run.
+                self._apply(lock_active_run(self._store, entry.run_id), entry)
         except ParamChanged as error:
             return error.single() if entry.came_alone else error
         except FlyballError as error:

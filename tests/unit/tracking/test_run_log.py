@@ -7,6 +7,7 @@ import pytest
 from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.kernel.events import EventLog
 from flyball.tracking.entities import Metric, RunId
+from flyball.tracking.log_entries import LogEntry
 from flyball.tracking.service import Tracking
 
 OWNER = "user:owner"
@@ -110,3 +111,11 @@ def test_a_history_is_paged(tracking: Tracking, run_id: RunId) -> None:
     assert tracking.log.history(run_id, "never").items == ()
     with pytest.raises(InvalidInput):
         tracking.log.history(run_id, "m", max_results=0)
+
+
+def test_an_entry_sees_what_the_entry_before_it_did_to_the_run(tracking: Tracking, run_id: RunId) -> None:
+    first = tracking.runs.get_info(run_id).name
+    entries = [LogEntry.of_batch(run_id, tags=[("mlflow.runName", name)], actor=OWNER) for name in ("another", first)]
+    assert tracking.log.log_entries(entries) == [None, None]
+    run = tracking.runs.get(run_id)
+    assert (run.info.name, run.tags["mlflow.runName"]) == (first, first)

@@ -14,6 +14,8 @@ from flyball.tracking.entities import ItemT, Page
 
 Place: TypeAlias = Mapping[str, JsonValue]
 """Where a page begins, in the words of whoever made it; empty at the beginning, `{"offset": n}` known to everybody."""
+AFTER = "after"
+"""The key of a place that says what the page before ended with."""
 MAX_OFFSET = 2**53
 MAX_TOKEN_LENGTH = 2_000
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, select
 from flyball.tracking.entities import RunId, View
 from flyball.tracking.ports import FoundRuns
 from flyball.tracking.search import Clause, Field, Ordering, Place
-from flyball.tracking.search.pages import invalid_token
+from flyball.tracking.search.pages import AFTER, invalid_token
 from flyball.tracking.sql.numbers import experiment_numbers
 from flyball.tracking.sql.run_conditions import RunConditions, order_keys
-from flyball.tracking.sql.run_walks import AFTER, MetricWalk, StartWalk, Strand, Walk
+from flyball.tracking.sql.run_walks import MetricWalk, StartWalk, Strand, Walk
 from flyball.tracking.sql.selectivity import rare_clause
 from flyball.tracking.tables import runs
 

@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, literal_column, 
 from flyball.tracking.entities import Lifecycle, RunId
 from flyball.tracking.ports import FoundRuns
 from flyball.tracking.search import Ordering, Place
-from flyball.tracking.search.pages import invalid_token
+from flyball.tracking.search.pages import AFTER, invalid_token
 from flyball.tracking.tables import metric_series, runs
 
-AFTER = "after"
 # A walk looks at a run in about 2 µs, a clause included: so many are looked at before anything is counted.
 NEAR = 5_000
 
