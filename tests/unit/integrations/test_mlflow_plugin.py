@@ -190,13 +190,15 @@ def test_threads_that_log_while_the_session_is_closed_lose_nothing(folder: Path)
         try:
             for step in range(300):
                 client.log_metric(run_id, f"loss-{number}", 1.0, step=step)
+                if step % 100 == 0:
+                    client.log_text(run_id, f"{number} at {step}", f"{number}-{step}.txt")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the test shows it
             faults.append(error)
 
     threads = [threading.Thread(target=log, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(20):
+    while any(thread.is_alive() for thread in threads):
         session.close()
     for thread in threads:
         thread.join()
@@ -204,6 +206,7 @@ def test_threads_that_log_while_the_session_is_closed_lose_nothing(folder: Path)
     session.close()
     found = [record for one in journals_in(folder) for record in records_of(one)]
     assert sum(isinstance(record, shapes.Point) for record in found) == 4 * 300
+    assert sum(isinstance(record, shapes.File) for record in found) == 4 * 3
 
 
 def test_other_tracking_uris_keep_mlflow_s_own_artifacts() -> None:

@@ -33,6 +33,7 @@ class Files:
 
         Raises:
             StoreFull: the limit of the journals is reached.
+            Unavailable: the journal is closed.
         """
         with source.open("rb") as content:
             return self._keep(content, os.fstat(content.fileno()).st_size)
@@ -59,6 +60,9 @@ class Files:
                 if not self._used[sha256]:
                     draft.replace(kept)
                 self._used[sha256] += 1
+        except FileNotFoundError:
+            self._writer.require_open()  # closed and shipped meanwhile, the journal took its folder along
+            raise
         finally:
             draft.unlink(missing_ok=True)
         self._writer.sync_with_next_group(kept)

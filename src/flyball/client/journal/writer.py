@@ -96,13 +96,24 @@ class Writer:
         with self._lock:
             return Position(sequence=self._sequence, segment=self._segment, offset=self._offset)
 
+    def require_open(self) -> None:
+        """Refuse a closed journal.
+
+        Raises:
+            Unavailable: it is.
+        """
+        if self._descriptor < 0:
+            raise Unavailable("the journal is closed")
+
     def hold_room(self, size_bytes: int) -> None:
         """Count bytes that a file of the journal will take.
 
         Raises:
             StoreFull: the limit is reached.
+            Unavailable: the journal is closed.
         """
         with self._lock:
+            self.require_open()
             self._settle()
             if self._used_bytes + size_bytes > self._max_bytes:
                 self._count()
@@ -160,8 +171,7 @@ class Writer:
             raise StoreFull(f"the disk of the journal {self._folder.path} is full")
 
     def _make_room(self, size: int, *, vital: bool) -> None:
-        if self._descriptor < 0:
-            raise Unavailable("the journal is closed")
+        self.require_open()
         if size > MAX_RECORD_BYTES:
             raise LimitExceeded(f"a record of {size} bytes is larger than the limit of {MAX_RECORD_BYTES}")
         limit = self._max_bytes + (RESERVE_BYTES if vital else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -82,15 +83,12 @@ class Session:
             self.drop(run_id, type(record).__name__, error)
 
     def put(self, record: msgspec.Struct, *, vital: bool = False) -> None:
-        """Write a record; where another thread just closed the journal, into the next one.
+        """Write a record.
 
         Raises:
             StoreFull: there is no room.
         """
-        try:
-            self.journal.write(record, vital=vital)
-        except Unavailable:
-            self.journal.write(record, vital=vital)
+        self._in_open_journal(lambda journal: journal.write(record, vital=vital))
 
     def write_first(self, record: msgspec.Struct, key: str, made: Made) -> None:
         """Write the record that makes a run or logged model, and tell the other processes of the machine.
@@ -99,14 +97,17 @@ class Session:
             StoreFull: there is no room; a training that cannot log at all should know at once.
         """
         shapes.decode(msgspec.msgpack.encode(record))
-        journal = self.journal
-        journal.write(record, vital=True)
-        journal.announce(key, msgspec.structs.replace(made, journal=journal.folder.origin.journal))
+
+        def write(journal: Journal) -> None:
+            journal.write(record, vital=True)
+            journal.announce(key, msgspec.structs.replace(made, journal=journal.folder.origin.journal))
+
+        self._in_open_journal(write)
 
     def keep_file(self, owner: Literal["run", "model"], owner_id: str, path: str, source: Path | bytes) -> None:
         """Copy a file into the journal, or say that there was no room."""
         try:
-            self.journal.keep_file(owner, owner_id, path, source)
+            self._in_open_journal(lambda journal: journal.keep_file(owner, owner_id, path, source))
         except StoreFull as error:
             self.drop(owner_id, "File", error)
 
@@ -218,6 +219,18 @@ class Session:
         journal, self._journal = self._journal, None
         if journal is not None:
             journal.abandon()
+
+    def _in_open_journal(self, act: Callable[[Journal], object]) -> None:
+        """Do it; where another thread closes the journal meanwhile, with the next one, as often as that happens."""
+        while True:
+            journal = self.journal
+            try:
+                act(journal)
+            except Unavailable:
+                if journal is self._journal:
+                    raise
+            else:
+                return
 
     def _begin(self) -> Journal:
         with self._lock:
