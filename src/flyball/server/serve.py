@@ -12,6 +12,7 @@ from flyball.kernel.logs import configure_logs, get_logger
 from flyball.kernel.settings import Settings
 from flyball.server.app import build_app
 from flyball.server.home import ensure_owner_token, prepare_home
+from flyball.server.http_protocol import http_protocol
 from flyball.server.occupancy import share_database
 from flyball.server.platform import open_platform
 from flyball.server.supervisor import follow_parent
@@ -37,6 +38,7 @@ def run_server(settings: Settings, *, supervised: bool) -> None:
         ensure_owner_token(platform)
         config = uvicorn.Config(
             app,
+            http=http_protocol(),
             host=settings.host,
             port=settings.port,
             log_level="warning",

@@ -1,0 +1,186 @@
+"""HTTP as uvicorn speaks it, with the head and the body of a short answer in one write.
+
+uvicorn writes them apart: two system calls, and two moments at which the interpreter lock goes to another thread, for every
+answer. ASGI asks a server to wait with the head until it has a part of the body, so nobody loses by it. Whatever is not
+short and whole (streams, HEAD, answers without a length, a client that reads slowly) goes uvicorn's own way.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from flyball.kernel.logs import get_logger
+
+if TYPE_CHECKING:
+    from asyncio import Protocol
+
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGISendEvent,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+    )
+
+# A larger body is not copied to stand behind its head: the copy would cost more than the call it saves.
+LARGEST_JOINED_BYTES: Final = 64 * 1024
+# uvicorn stops reading at 64 KB, which is less than one look at the network brings on a fast line.
+READ_AHEAD_BYTES: Final = 1 << 20
+
+_CYCLE_PARAMETERS: Final = (
+    "scope",
+    "transport",
+    "flow",
+    "logger",
+    "access_logger",
+    "access_log",
+    "default_headers",
+    "message_event",
+    "expect_100_continue",
+    "keep_alive",
+    "on_response",
+)
+_CYCLE_STATE: Final = frozenset(
+    {"disconnected", "waiting_for_100_continue", "body", "more_body", "response_started", "response_complete"}
+)
+_BODILESS_STATUSES: Final = frozenset({204, 304})
+_OK: Final = 200
+# Names whose values hardly vary, so that they need not be looked through again; none of them carries a secret.
+_REPEATED: Final = frozenset(
+    {
+        b"cache-control",
+        b"content-security-policy",
+        b"content-type",
+        b"cross-origin-opener-policy",
+        b"cross-origin-resource-policy",
+        b"date",
+        b"referrer-policy",
+        b"x-content-type-options",
+    }
+)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_log = get_logger("server")
+
+
+class OneWriteCycle(RequestResponseCycle):
+    """A request and its answer, whose head waits for the first part of its body."""
+
+    _head: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        head = self._head
+        if head is None and message["type"] == "http.response.start" and not self.response_started:
+            self._head = message
+            return
+        self._head = None
+        if head is not None:
+            if message["type"] != "http.response.body":
+                raise RuntimeError(f"expected the ASGI message 'http.response.body', got '{message['type']}'")
+            if self._write_whole(head, message):
+                return
+            await super().send(head)
+        await super().send(message)
+
+    async def send_500_response(self) -> None:
+        self._head = None  # the answer that failed after its head: none of it was sent
+        await super().send_500_response()
+
+    def _write_whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
+        """Write an answer that is complete; False where that is left to uvicorn."""
+        if message.get("more_body", False) or self.access_log or self.disconnected or self.flow.write_paused:
+            return False
+        body = message.get("body", b"")
+        if len(body) > LARGEST_JOINED_BYTES or self.scope["method"] == "HEAD":
+            return False
+        lines = _lines(head, length=len(body))
+        if lines is None:
+            return False
+        for name, value in self.default_headers:
+            lines.append(_line(name, value))
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines += (b"\r\n", body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"".join(lines))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
+
+
+class OneWriteProtocol(HttpToolsProtocol):
+    """A connection whose answers are written as above, and that reads a large body further ahead."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.__class__ = OneWriteCycle  # uvicorn makes its own and has no place to name another one
+        super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        if self.parser.should_upgrade() or self.cycle.response_complete:
+            super().on_body(body)
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > READ_AHEAD_BYTES:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
+
+
+def http_protocol() -> type[Protocol] | str:
+    """Return what `uvicorn.Config` takes as `http`: ours, or uvicorn's own where this release of it is built otherwise."""
+    if _is_known():
+        return OneWriteProtocol
+    _log.warning("http_protocol_not_known", uvicorn=uvicorn.__version__, effect="two writes for each answer")
+    return "auto"
+
+
+def _is_known() -> bool:
+    try:
+        cycle = RequestResponseCycle(**dict.fromkeys(_CYCLE_PARAMETERS))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    known = _CYCLE_STATE | set(_CYCLE_PARAMETERS) - {"expect_100_continue"}
+    return known <= vars(cycle).keys() and hasattr(HttpToolsProtocol, "_start_asgi_task")
+
+
+def _lines(head: HTTPResponseStartEvent, *, length: int) -> list[bytes] | None:
+    """Return the status line and the headers of an answer that says its length; None for any other."""
+    status = head["status"]
+    if status < _OK or status in _BODILESS_STATUSES:
+        return None
+    lines = [STATUS_LINE[status]]
+    is_measured = False
+    for given, value in head.get("headers", ()):
+        name = given.lower()
+        if name in _REPEATED:
+            lines.append(_line(name, value))
+            continue
+        if name in {b"connection", b"transfer-encoding"}:
+            return None
+        if name == b"content-length":
+            if is_measured or value != b"%d" % length:
+                return None
+            is_measured = True
+        lines.append(_checked(name, value))
+    return lines if is_measured else None
+
+
+def _checked(name: bytes, value: bytes) -> bytes:
+    """Write a header as a line.
+
+    Raises:
+        RuntimeError: it holds what would be read as another header.
+    """
+    if not _NAME.fullmatch(name) or _FORBIDDEN_IN_VALUE.search(value):
+        raise RuntimeError(f"invalid HTTP header {name[:80]!r}")
+    return b"%b: %b\r\n" % (name, value)
+
+
+_line = lru_cache(maxsize=128)(_checked)
