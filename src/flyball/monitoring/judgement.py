@@ -16,7 +16,7 @@ from flyball.monitoring.faults import find_faults
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.references import Reference
-from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, feature_names
+from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, feature_names, tensor_names
 from flyball.registry.entities import EvidenceKind
 
 DATA, DRIFT, QUALITY = "data", "drift", "quality"
@@ -86,6 +86,11 @@ def judge_window(
 
 
 def _judge_inputs(table: pa.Table, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
+    _judge_features(table, monitor, reference, findings)
+    findings.unwatched |= dict.fromkeys(tensor_names(table), "a tensor, which is kept and not judged")
+
+
+def _judge_features(table: pa.Table, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
     if reference.profile is None:
         reason = reference.missing.get(EvidenceKind.PROFILE, "there is no profile to hold against")
         findings.unknown |= dict.fromkeys((DATA, DRIFT), reason)

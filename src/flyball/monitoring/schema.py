@@ -11,6 +11,10 @@ from flyball.kernel.errors import InvalidInput, UnknownKey
 from flyball.monitoring.entities import AnswerKind, PredictionKey, Role
 
 FEATURE_PREFIX = "feature."
+# What holds several values a row, as lists. It is kept and can be read; monitors judge features only.
+TENSOR_PREFIX = "tensor."
+OUTPUT_PREFIX = "output."
+PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
 SCORE = "score"
 LABEL = "label"
@@ -26,6 +30,7 @@ FIXED: dict[str, pa.DataType] = {
     "caller": pa.string(),
 }
 VALUE_TYPES = (pa.float64(), pa.int64(), pa.string(), pa.bool_())
+LIST_TYPES = tuple(pa.list_(kind) for kind in VALUE_TYPES)
 MAX_ID_LENGTH = 200
 
 
@@ -40,17 +45,22 @@ def check_predictions(table: pa.Table) -> None:
     if len(set(names)) != len(names):
         raise InvalidInput("a batch of predictions has two columns of one name", field="columns")
     for name in names:
-        if name not in FIXED and name not in {PREDICTION, SCORE} and not name.startswith(FEATURE_PREFIX):
-            raise UnknownKey.among(name, [*FIXED, PREDICTION, SCORE], where="a batch of predictions")
+        _check_name(name)
     for name, wanted in FIXED.items():
         _check_column(table, name, [wanted])
     _check_column(table, PREDICTION, VALUE_TYPES)
     for name in names:
-        if name.startswith(FEATURE_PREFIX):
-            _check_type(table, name, VALUE_TYPES)
-    if SCORE in names:
-        _check_type(table, SCORE, [pa.float64()])
+        if name in FIXED or name == PREDICTION:
+            continue
+        wanted = [pa.float64()] if name == SCORE else LIST_TYPES if _is_list(name) else VALUE_TYPES
+        _check_type(table, name, wanted)
     _check_values(table)
+
+
+def _check_name(name: str) -> None:
+    known = [*FIXED, PREDICTION, SCORE, PROBABILITIES]
+    if name not in known and not name.startswith((FEATURE_PREFIX, TENSOR_PREFIX, OUTPUT_PREFIX)):
+        raise UnknownKey.among(name, known, where="a batch of predictions")
 
 
 def prediction_keys(table: pa.Table) -> list[PredictionKey]:
@@ -73,6 +83,15 @@ def answer_kind(kind: pa.DataType) -> AnswerKind:
 def feature_names(table: pa.Table) -> list[str]:
     """Return the names of the features, without their prefix, in the order of the columns."""
     return [name.removeprefix(FEATURE_PREFIX) for name in table.column_names if name.startswith(FEATURE_PREFIX)]
+
+
+def tensor_names(table: pa.Table) -> list[str]:
+    """Return the names of the tensors among the inputs, which are no features, without their prefix."""
+    return [name.removeprefix(TENSOR_PREFIX) for name in table.column_names if name.startswith(TENSOR_PREFIX)]
+
+
+def _is_list(name: str) -> bool:
+    return name == PROBABILITIES or name.startswith((TENSOR_PREFIX, OUTPUT_PREFIX))
 
 
 def _answer(role: str, version: int) -> str:

@@ -73,6 +73,8 @@ def _label_type(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.DataType:
 def _common(found: set[pa.DataType]) -> pa.DataType:
     if len(found) == 1:
         return next(iter(found))
+    if all(pa.types.is_list(kind) for kind in found):
+        return pa.list_(_common({kind.value_type for kind in found}))
     numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in found)
     return pa.float64() if numbers else pa.string()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.entities import ColumnKind, ColumnSpec, ModelSpec, Signature
+from flyball.serving.entities import ColumnKind, ColumnSpec, ModelSpec, Signature, TensorSpec
 from flyball.serving.flavours import offered_flavours
 
 MLMODEL = "MLmodel"
@@ -23,8 +23,23 @@ _TENSOR_KINDS = {
     "float32": ColumnKind.FLOAT,
     "float64": ColumnKind.DOUBLE,
 }
-_LABEL_KINDS = _TENSOR_KINDS | {"str": ColumnKind.STRING, "object": ColumnKind.STRING}
+_TEXTS = ("str", "object")
+_LABEL_KINDS = _TENSOR_KINDS | dict.fromkeys(_TEXTS, ColumnKind.STRING)
+_TENSOR_TYPES = frozenset(
+    {
+        "bool",
+        "float16",
+        "float32",
+        "float64",
+        *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+        *_TEXTS,
+    }
+)
+_ANY_SIZE = -1
 _MATRIX_DIMENSIONS = 2
+# Up to so many columns a nameless matrix is a table, whose columns are captured and watched one by one; beyond it an image.
+MATRIX_COLUMNS = 1_000
+NAMELESS = "input"
 
 
 def read_model_folder(folder: Path) -> ModelSpec:
@@ -65,8 +80,8 @@ def parse_signature(section: object) -> Signature:
             field="signature",
         )
     items, output = _parse_inputs(inputs), _output(section)
-    if len(items) == 1 and items[0].get("type") == "tensor":
-        return _matrix_signature(_mapping(items[0].get("tensor-spec"), "tensor-spec"), output=output)
+    if len(items) == 1 and items[0].get("type") == ColumnKind.TENSOR and not items[0].get("name"):
+        return _nameless_signature(items[0], output=output)
     specs = tuple(_column(item, position) for position, item in enumerate(items))
     names = [spec.name for spec in specs]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -97,6 +112,8 @@ def _column(item: Mapping[str, object], position: int) -> ColumnSpec:
         raise Unsupported(
             f"column '{name}' has type '{kind}'; served here: {', '.join(ColumnKind)}", field=f"signature.{name}"
         )
+    if kind == ColumnKind.TENSOR:
+        return ColumnSpec(name=name, kind=ColumnKind.TENSOR, tensor=_tensor(name, item))
     if not isinstance(required, bool):
         raise InvalidInput(f"column '{name}': 'required' is neither true nor false", field=f"signature.{name}")
     return ColumnSpec(name=name, kind=ColumnKind(kind), required=required)
@@ -115,21 +132,34 @@ def _output(section: object) -> ColumnKind | None:
     return ColumnKind(kind) if kind in set(ColumnKind) else _LABEL_KINDS.get(kind)
 
 
-def _matrix_signature(tensor: Mapping[str, object], *, output: ColumnKind | None) -> Signature:
-    """Name the columns of a nameless matrix as scikit-learn does in `get_feature_names_out`: x0, x1, ..."""
-    shape, dtype = tensor.get("shape"), tensor.get("dtype")
-    if not isinstance(shape, list) or len(shape) != _MATRIX_DIMENSIONS or not isinstance(shape[1], int) or shape[1] < 1:
+def _tensor(name: str, item: Mapping[str, object]) -> TensorSpec:
+    section = _mapping(item.get("tensor-spec"), "tensor-spec")
+    shape, dtype = section.get("shape"), section.get("dtype")
+    if dtype not in _TENSOR_TYPES:
         raise Unsupported(
-            f"the model wants a tensor of shape {shape}; served here: rows by a fixed number of columns",
-            field="signature.inputs",
+            f"tensor '{name}' is of {dtype}; served here: {', '.join(sorted(_TENSOR_TYPES))}", field=f"signature.{name}"
         )
-    if dtype not in _TENSOR_KINDS:
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size >= _ANY_SIZE for size in shape):
+        raise InvalidInput(f"tensor '{name}' has the impossible shape {shape}", field=f"signature.{name}")
+    if not shape or shape[0] != _ANY_SIZE:
         raise Unsupported(
-            f"the model wants a tensor of {dtype}; served here: {', '.join(_TENSOR_KINDS)}", field="signature.inputs"
+            f"tensor '{name}' has shape {shape}; served here: any number of rows, which is -1 as its first size",
+            field=f"signature.{name}",
         )
-    kind = _TENSOR_KINDS[str(dtype)]
-    inputs = tuple(ColumnSpec(name=f"x{i}", kind=kind) for i in range(shape[1]))
-    return Signature(inputs=inputs, output=output, named=False)
+    return TensorSpec(dtype="object" if dtype in _TEXTS else str(dtype), shape=tuple(shape[1:]))
+
+
+def _nameless_signature(item: Mapping[str, object], *, output: ColumnKind | None) -> Signature:
+    """Name the columns of a nameless matrix as scikit-learn does in `get_feature_names_out`: x0, x1, ...; or the tensor."""
+    tensor = _tensor(NAMELESS, item)
+    width = tensor.shape[0] if len(tensor.shape) == _MATRIX_DIMENSIONS - 1 else 0
+    if tensor.dtype in _TENSOR_KINDS and 0 < width <= MATRIX_COLUMNS:
+        kind = _TENSOR_KINDS[tensor.dtype]
+        return Signature(
+            inputs=tuple(ColumnSpec(name=f"x{i}", kind=kind) for i in range(width)), output=output, named=False
+        )
+    whole = ColumnSpec(name=NAMELESS, kind=ColumnKind.TENSOR, tensor=tensor)
+    return Signature(inputs=(whole,), output=output, named=False)
 
 
 def _read_mlmodel(path: Path) -> Mapping[str, object]:

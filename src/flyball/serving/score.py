@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from flyball.kernel import errors
 from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, Unavailable
 from flyball.kernel.settings import PREFIX
+from flyball.serving.capture import label_values
 from flyball.serving.entities import Array
 from flyball.serving.served_model import ServedModel, load_model
 
@@ -135,7 +136,7 @@ def _predict(model: ServedModel, table: pa.Table) -> pa.Table:
     missing = pa.nulls(table.num_rows, pa.float64())
     return pa.table(
         {
-            "prediction": pa.array(prediction.labels, from_pandas=False),
+            "prediction": label_values(prediction.labels),
             "score": missing if scores is None else pa.array(scores, type=pa.float64()),
         }
     )

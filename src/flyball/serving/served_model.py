@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from flyball.serving.entities import ColumnKind, Columns, Prediction, Signature
+from flyball.serving.entities import Array, ColumnKind, Columns, ColumnSpec, Prediction, Signature
 from flyball.serving.flavours import open_flavour
 from flyball.serving.model_folder import read_model_folder
 from flyball.serving.ports import Runtime
 from flyball.serving.signature import NamedRows, Rows, enforce
+from flyball.serving.values import ANY_SIZE
 
 _NEUTRAL = {
     ColumnKind.BOOLEAN: np.zeros(1, dtype=np.bool_),
@@ -18,6 +19,7 @@ _NEUTRAL = {
     ColumnKind.LONG: np.zeros(1, dtype=np.int64),
     ColumnKind.FLOAT: np.zeros(1),
     ColumnKind.DOUBLE: np.zeros(1),
+    ColumnKind.DATETIME: np.zeros(1, dtype="datetime64[ns]"),
 }
 
 
@@ -56,15 +58,26 @@ class ServedModel:
     def warm_up(self) -> bool:
         """Predict one neutral row, so that the first caller does not wait for lazy work; tell whether there was one.
 
-        No text is neutral (a model may know its categories only), so a model with texts is not warmed.
+        No text is neutral (a model may know its categories only), nor is a tensor of unknown size: such a model is not warmed.
 
         Raises:
             InvalidInput: the model cannot predict a row that its signature allows.
         """
-        if any(spec.kind is ColumnKind.STRING for spec in self._signature.inputs):
+        neutral = {spec.name: _neutral(spec) for spec in self._signature.inputs}
+        known = {name: values for name, values in neutral.items() if values is not None}
+        if len(known) < len(neutral):
             return False
-        self.predict({spec.name: _NEUTRAL[spec.kind] for spec in self._signature.inputs})
+        self.predict(known)
         return True
+
+
+def _neutral(spec: ColumnSpec) -> Array | None:
+    """Return a row of zeros, None where nothing is neutral."""
+    if spec.tensor is None:
+        return _NEUTRAL.get(spec.kind)
+    if ANY_SIZE in spec.tensor.shape or spec.tensor.dtype == "object":
+        return None
+    return np.zeros((1, *spec.tensor.shape), dtype=spec.tensor.dtype)
 
 
 def load_model(folder: Path, *, allow_pickle: bool) -> ServedModel:

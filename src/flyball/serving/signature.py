@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from flyball.kernel.errors import InvalidInput
-from flyball.serving.entities import Array, ColumnKind, Columns, ColumnSpec, Signature
+from flyball.serving.entities import Array, ColumnKind, Columns, ColumnSpec, Matrix, Signature
+from flyball.serving.values import OTHER_KINDS
 
 NAMED_AT_MOST = 5
 # Above 2**53 not every integer has a double of its own.
@@ -43,15 +44,27 @@ class PositionalRows:
     columns: tuple[Array, ...]
 
 
-Rows: TypeAlias = NamedRows | PositionalRows
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRows:
+    """Rows as one array (n, columns), in the signature's order."""
+
+    values: Array
 
 
-def enforce(signature: Signature, rows: Rows) -> dict[str, Array]:
-    """Return the columns in the signature's order and types.
+Rows: TypeAlias = NamedRows | PositionalRows | MatrixRows
+
+
+def enforce(signature: Signature, rows: Rows) -> Columns:
+    """Return the columns in the signature's order and types; as a `Matrix` where rows came as one and all columns are alike.
 
     Raises:
         InvalidInput: a column is missing, extra, of another type, of another length, or loses something; `field` names it.
     """
+    if isinstance(rows, MatrixRows):
+        matrix = _matrix(signature, rows.values)
+        if matrix is not None:
+            return matrix
+        rows = PositionalRows(columns=tuple(rows.values.T))
     given = rows.columns if isinstance(rows, NamedRows) else _name(signature, rows.columns)
     _check_names(signature, given)
     count = row_count(given)
@@ -74,7 +87,21 @@ def row_count(columns: Columns) -> int:
     return count
 
 
+def _matrix(signature: Signature, values: Array) -> Matrix | None:
+    """Check a matrix as a whole, which costs a small part of checking each column; None where only that can tell."""
+    alike = {spec.kind for spec in signature.inputs}
+    wanted = _FLOAT_TYPES.get(next(iter(alike))) if len(alike) == 1 else None
+    if wanted is None or values.dtype.kind != "f" or values.shape[1] != len(signature.inputs) or not len(values):
+        return None
+    with np.errstate(over="ignore"):
+        cast = values.astype(wanted, copy=False)
+    return None if np.isinf(cast).any() else Matrix(signature.names, cast)
+
+
 def _name(signature: Signature, columns: Sequence[Array]) -> dict[str, Array]:
+    first = signature.inputs[0]
+    if len(signature.inputs) == 1 and first.tensor is not None and len(first.tensor.shape) == 1 and len(columns) != 1:
+        columns = (np.stack(columns, axis=1),) if columns else ()
     if len(columns) != len(signature.inputs):
         raise InvalidInput(
             f"{len(columns)} columns were sent, the model wants {len(signature.inputs)}: {', '.join(signature.names)}",
@@ -104,6 +131,13 @@ def _column(spec: ColumnSpec, values: Array | None, count: int) -> Array:
         return _absent(spec, count)
     if values.dtype.kind in {"U", "T"}:
         values = values.astype(object)
+    if spec.kind in OTHER_KINDS:
+        return OTHER_KINDS[spec.kind](spec, values)
+    if values.ndim != 1:
+        raise InvalidInput(
+            f"column '{spec.name}' wants one {spec.kind.value} a row, and {list(values.shape[1:])} were sent",
+            field=spec.name,
+        )
     if spec.kind is ColumnKind.BOOLEAN:
         return _boolean(spec, values)
     if spec.kind is ColumnKind.STRING:

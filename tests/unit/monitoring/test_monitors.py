@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.unit.monitoring.conftest import World
+from tests.unit.monitoring.conftest import World, predictions
 
 from flyball.kernel.canonical import digest_json
 from flyball.kernel.errors import Conflict, InvalidInput, LeaseLost, NotFound, UnknownKey
@@ -335,6 +335,16 @@ def test_features_nobody_watches_are_named(world: World) -> None:
         "target": "not among the features served",
         "new": "the version's profile does not know it",
     }
+
+
+def test_tensors_are_kept_and_named_as_not_judged(world: World) -> None:
+    _ready(world)
+    world.serve(0, features={"x": [0.1 * (row % 17) - 0.8 for row in range(240)]})
+    row = predictions(["image"], [DAY_MS - 1], [1], features={"x": [0.0]})
+    world.log.accept("live", row.append_column("tensor.image", pa.array([[0.5, 1.5]])))
+    world.serve(1)
+    (report,) = _look(world)
+    assert report.unwatched["image"] == "a tensor, which is kept and not judged"
 
 
 def test_windows_begin_at_the_origin(world: World) -> None:

@@ -66,6 +66,23 @@ def test_a_label_has_the_type_of_its_prediction(
     assert (found.type, found.to_pylist()) == (kind, [label, None])
 
 
+def test_lists_of_two_number_types_become_one(world: World, batch: Batch) -> None:
+    for name, values in {"a": [1, 2], "b": [0.5]}.items():
+        table = batch([name], [1], [1])
+        for column in ("tensor.image", "output.more", "probabilities"):
+            table = table.append_column(column, pa.array([values]))
+        world.log.accept("live", table)
+    found = world.log.read("live", 0, 9)
+    assert found.column("tensor.image").to_pylist() == [[1.0, 2.0], [0.5]]
+    assert found.schema.field("output.more").type.value_type == pa.float64()
+
+
+def test_a_list_among_the_features_is_refused(world: World, batch: Batch) -> None:
+    table = batch(["a"], [1], [1]).append_column("feature.x", pa.array([[1.0]]))
+    with pytest.raises(InvalidInput, match=r"feature\.x"):
+        world.log.accept("live", table)
+
+
 def test_a_batch_that_is_shipped_again_is_kept_once(everywhere: World, batch: Batch) -> None:
     first = batch(["a", "b"], [1, 2], [1, 1])
     assert everywhere.log.add("live", first) == Accepted(rows=2, duplicates=0)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flyball.monitoring import schema
 from flyball.serving.capture import record_tables
-from flyball.serving.entities import Prediction
+from flyball.serving.entities import Matrix, Prediction
 
 from .batches import a_batch
 
@@ -50,8 +51,6 @@ def test_rows_are_written_in_the_one_schema() -> None:
 
 
 def test_the_log_takes_what_is_written() -> None:
-    from flyball.monitoring import schema
-
     for table in record_tables(
         [a_batch("a"), a_batch("b", label="up"), a_batch("c", label=True), a_batch("d", label=0.5)]
     ):
@@ -83,3 +82,43 @@ def test_a_model_without_probabilities_leaves_the_score_null() -> None:
     silent = dataclasses.replace(a_batch("a"), prediction=Prediction(labels=np.array([1]), scores=None))
     [table] = record_tables([silent, a_batch("b")])
     assert table.column("score").to_pylist() == [None, 0.75]
+
+
+def test_nothing_of_a_prediction_with_several_values_a_row_is_lost() -> None:
+    rich = Prediction(
+        labels=np.array([[0.5, 1.5], [2.5, 3.5]]),
+        scores=None,
+        probabilities=np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]),
+        classes=np.array(["a", "b", "c"], dtype=object),
+        outputs={"embedding": np.arange(12, dtype=np.float32).reshape(2, 2, 3)},
+    )
+    columns = {"image": np.arange(8, dtype=np.uint8).reshape(2, 2, 2), "price": np.array([1.0, 2.0])}
+    [table] = record_tables([dataclasses.replace(a_batch("a", "b"), columns=columns, prediction=rich)])
+    row = table.to_pylist()[1]
+    assert {name: row[name] for name in table.column_names[9:]} == {
+        "tensor.image": [4, 5, 6, 7],
+        "feature.price": 2.0,
+        "prediction": "[2.5,3.5]",
+        "score": None,
+        "probabilities": [0.1, 0.1, 0.8],
+        "output.embedding": [6.0, 7.0, 8.0, 9.0, 10.0, 11.0],
+    }
+    assert table.schema.field("tensor.image").metadata == {b"shape": b"2,2"}
+    schema.check_predictions(table)
+
+
+def test_moments_and_bytes_are_kept_as_texts() -> None:
+    columns = {
+        "at": np.array(["2026-11-25T12:00:00.5"], dtype="datetime64[ns]"),
+        "raw": np.array([b"\x00\xff"], dtype=object),
+    }
+    [table] = record_tables([dataclasses.replace(a_batch("a"), columns=columns)])
+    assert table.column("feature.at").to_pylist() == ["2026-11-25T12:00:00.500000Z"]
+    assert table.column("feature.raw").to_pylist() == ["AP8="]
+    schema.check_predictions(table)
+
+
+def test_a_matrix_is_captured_column_by_column() -> None:
+    matrix = Matrix(("price", "hour"), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    [table] = record_tables([dataclasses.replace(a_batch("a", "b"), columns=matrix)])
+    assert table.column("feature.hour").to_pylist() == [2.0, 4.0]

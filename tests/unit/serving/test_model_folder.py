@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.entities import ColumnKind, ColumnSpec, Signature
-from flyball.serving.model_folder import parse_signature, read_model_folder
+from flyball.serving.entities import ColumnKind, ColumnSpec, Signature, TensorSpec
+from flyball.serving.model_folder import MATRIX_COLUMNS, parse_signature, read_model_folder
 
 from .conftest import PINS
 
@@ -53,6 +53,40 @@ def test_a_matrix_names_its_columns_by_place() -> None:
     assert {one.kind for one in found.inputs} == {ColumnKind.LONG}
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "row"),
+    [
+        ([-1, 2, 3], "float32", (2, 3)),
+        ([-1, -1], "float64", (-1,)),
+        ([-1], "float64", ()),
+        ([-1, 4], "uint8", (4,)),
+        ([-1, MATRIX_COLUMNS + 1], "float64", (MATRIX_COLUMNS + 1,)),
+    ],
+)
+def test_a_nameless_tensor_that_is_no_table_is_one_input(shape: list[object], dtype: str, row: tuple[int, ...]) -> None:
+    found = parse_signature(tensor(shape, dtype))
+    whole = ColumnSpec(name="input", kind=ColumnKind.TENSOR, tensor=TensorSpec(dtype=dtype, shape=row))
+    assert found == Signature(inputs=(whole,), named=False)
+
+
+def test_named_tensors_keep_their_names_and_stand_beside_each_other() -> None:
+    items: list[dict[str, object]] = [
+        {"name": "image", "type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 8, 8]}},
+        {"name": "title", "type": "tensor", "tensor-spec": {"dtype": "str", "shape": [-1]}},
+    ]
+    found = parse_signature(inputs(*items))
+    assert [one.tensor for one in found.inputs] == [
+        TensorSpec(dtype="uint8", shape=(8, 8)),
+        TensorSpec(dtype="object", shape=()),
+    ]
+    assert (found.names, found.named) == (("image", "title"), True)
+
+
+def test_moments_and_bytes_are_columns() -> None:
+    found = parse_signature(inputs({"name": "at", "type": "datetime"}, {"name": "raw", "type": "binary"}))
+    assert [one.kind for one in found.inputs] == [ColumnKind.DATETIME, ColumnKind.BINARY]
+
+
 @pytest.mark.parametrize("section", [None, {}, {"inputs": None}, {"inputs": ""}, "text"])
 def test_a_model_without_a_signature_is_refused_with_the_remedy(section: object) -> None:
     with pytest.raises(InvalidInput, match="infer_signature"):
@@ -62,7 +96,7 @@ def test_a_model_without_a_signature_is_refused_with_the_remedy(section: object)
 @pytest.mark.parametrize(
     ("section", "error", "match"),
     [
-        (inputs({"name": "a", "type": "datetime"}), Unsupported, "'a' has type 'datetime'"),
+        (inputs({"name": "a", "type": "array"}), Unsupported, "'a' has type 'array'"),
         (inputs({"name": "a", "type": {"x": 1}}), Unsupported, "'a' has type"),
         (inputs({"type": "any"}), InvalidInput, "column 0 .* has no name"),
         (inputs({"name": "a", "type": "long", "required": "yes"}), InvalidInput, "neither true nor false"),
@@ -70,9 +104,9 @@ def test_a_model_without_a_signature_is_refused_with_the_remedy(section: object)
         ({"inputs": "{"}, InvalidInput, "no JSON"),
         ({"inputs": "[1]"}, InvalidInput, "no list of columns"),
         ({"inputs": "{}"}, InvalidInput, "no list of columns"),
-        (tensor([-1, 2, 3]), Unsupported, "fixed number of columns"),
-        (tensor([-1, -1]), Unsupported, "fixed number of columns"),
-        (tensor([-1]), Unsupported, "fixed number of columns"),
+        (tensor([8, 2]), Unsupported, "any number of rows"),
+        (tensor([]), Unsupported, "any number of rows"),
+        (tensor([-1, "2"]), InvalidInput, "impossible shape"),
         (tensor([-1, 2], "complex64"), Unsupported, "complex64"),
     ],
 )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyball.kernel.errors import InvalidInput
-from flyball.serving.entities import ColumnKind, ColumnSpec, Signature
-from flyball.serving.signature import NamedRows, PositionalRows, enforce
+from flyball.serving.entities import ColumnKind, ColumnSpec, Matrix, Signature
+from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, enforce
 
 
 def signature(**kinds: str) -> Signature:
@@ -110,3 +110,35 @@ def test_whole_numbers_survive_the_way_over_floats(values: list[int]) -> None:
 def test_a_double_comes_out_bit_for_bit(values: list[float]) -> None:
     found = enforce(signature(a="double"), named(a=np.array(values)))
     np.testing.assert_array_equal(found["a"], np.array(values))
+
+
+@pytest.mark.parametrize("values", [np.array([[1.0, np.nan], [3.0, 4.0]]), np.array([[1.0, 2.0]], dtype=np.float32)])
+def test_a_matrix_of_numbers_stays_one(values: np.ndarray) -> None:
+    found = enforce(signature(a="double", b="double"), MatrixRows(values=values))
+    assert isinstance(found, Matrix)
+    np.testing.assert_array_equal(found.values_by_row, values)
+    assert found.values_by_row.dtype == np.float64
+    by_column = enforce(signature(a="double", b="double"), PositionalRows(columns=tuple(values.T)))
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in by_column.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("kinds", "values", "match"),
+    [
+        (("double", "double"), [[1.0, np.inf]], "'b': row 0 .* infinite"),
+        (("float", "float"), [[1e300, 1.0]], "'a': row 0 .* does not fit float"),
+        (("double", "long"), [[1.0, 1.5]], "'b': row 0 .* no whole number"),
+        (("double", "double"), [[1.0]], "1 columns were sent, the model wants 2"),
+        (("double", "double"), np.zeros((0, 2)), "no rows"),
+    ],
+)
+def test_a_matrix_is_held_as_its_columns_are(kinds: tuple[str, str], values: Any, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        enforce(signature(a=kinds[0], b=kinds[1]), MatrixRows(values=np.asarray(values)))
+
+
+def test_a_matrix_for_columns_of_several_types_is_taken_apart() -> None:
+    found = enforce(signature(a="double", b="long"), MatrixRows(values=np.array([[0.5, 2.0]])))
+    assert {name: array.dtype.name for name, array in found.items()} == {"a": "float64", "b": "int64"}

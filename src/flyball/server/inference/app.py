@@ -52,7 +52,7 @@ class ModelServer:
 
         def work() -> shapes.InferAnswerBody:
             asked = shapes.decode(body, shapes.InferBody, what="the infer request")
-            answer = self._plane.infer(tensors.to_request(asked, caller=caller))
+            answer = self._plane.infer(tensors.to_request(asked, self._plane.signature, caller=caller))
             return tensors.to_answer(answer, asked, model=request.path_params["name"])
 
         return _json(await self._in_thread(work))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.entities import Array, ColumnKind, Signature
+from flyball.serving.entities import Array, ColumnKind, ColumnSpec, Signature
 from flyball.serving.requests import InferAnswer, InferRequest
-from flyball.serving.signature import NamedRows, PositionalRows, Rows
+from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
 from flyball.wire.inference import (
     AnswerParameters,
     InferAnswerBody,
@@ -41,12 +41,14 @@ _OF_KIND = {
     ColumnKind.FLOAT: "FP32",
     ColumnKind.DOUBLE: "FP64",
     ColumnKind.STRING: "BYTES",
+    ColumnKind.BINARY: "BYTES",
+    ColumnKind.DATETIME: "BYTES",
 }
-_OF_LABELS = {"b": "BOOL", "i": "INT64", "f": "FP64", "O": "BYTES"}
+_OF_DTYPE = {kept_as: datatype for datatype, (kept_as, _allowed) in _DATATYPES.items()}
 _MATRIX_DIMENSIONS = 2
 
 
-def to_request(body: InferBody, *, caller: str) -> InferRequest:
+def to_request(body: InferBody, signature: Signature, *, caller: str) -> InferRequest:
     """Translate an infer request.
 
     Raises:
@@ -54,7 +56,7 @@ def to_request(body: InferBody, *, caller: str) -> InferRequest:
         Unsupported: a datatype that is not served.
     """
     return InferRequest(
-        rows=_rows(body.inputs),
+        rows=_rows(body.inputs, signature),
         request_id=body.id,
         event_time_ms=body.parameters.event_time_ms,
         prediction_ids=body.parameters.prediction_ids,
@@ -73,6 +75,7 @@ def to_answer(answer: InferAnswer, body: InferBody, *, model: str) -> InferAnswe
     outputs = {PREDICTION: _output(PREDICTION, prediction.labels)}
     if prediction.scores is not None:
         outputs[SCORE] = _output(SCORE, prediction.scores)
+    outputs |= {name: _output(name, values) for name, values in prediction.outputs.items()}
     wanted = [output.name for output in body.outputs] or list(outputs)
     for name in wanted:
         if name not in outputs:
@@ -88,7 +91,7 @@ def to_answer(answer: InferAnswer, body: InferBody, *, model: str) -> InferAnswe
 
 def to_metadata(name: str, signature: Signature, *, versions: Sequence[int]) -> ModelMetadata:
     """Describe the tensors of a model."""
-    inputs = [TensorMetadata(name=spec.name, datatype=_OF_KIND[spec.kind], shape=[-1]) for spec in signature.inputs]
+    inputs = [_describe(spec) for spec in signature.inputs]
     outputs = []
     if signature.output is not None:
         widest = {ColumnKind.INTEGER: ColumnKind.LONG, ColumnKind.FLOAT: ColumnKind.DOUBLE}
@@ -99,17 +102,35 @@ def to_metadata(name: str, signature: Signature, *, versions: Sequence[int]) -> 
     )
 
 
-def _rows(tensors: Sequence[InputTensor]) -> Rows:
+def _describe(spec: ColumnSpec) -> TensorMetadata:
+    if spec.tensor is None:
+        return TensorMetadata(name=spec.name, datatype=_OF_KIND[spec.kind], shape=[-1])
+    return TensorMetadata(name=spec.name, datatype=_OF_DTYPE[spec.tensor.dtype], shape=[-1, *spec.tensor.shape])
+
+
+def _rows(tensors: Sequence[InputTensor], signature: Signature) -> Rows:
     if not tensors:
         raise InvalidInput("'inputs' is empty; send a tensor for each column, or one for all", field="inputs")
+    if any(spec.tensor is not None for spec in signature.inputs):
+        return _tensors(tensors, named=signature.named)
     if len(tensors) == 1 and len(tensors[0].shape) == _MATRIX_DIMENSIONS:
-        return PositionalRows(columns=tuple(_array(tensors[0]).T))
+        return MatrixRows(values=_array(tensors[0]))
     columns: dict[str, Array] = {}
     for tensor in tensors:
         if tensor.name in columns:
             raise InvalidInput(f"tensor '{tensor.name}' is sent twice", field=tensor.name)
         columns[tensor.name] = _column(tensor)
     return NamedRows(columns=columns)
+
+
+def _tensors(tensors: Sequence[InputTensor], *, named: bool) -> Rows:
+    if not named and len(tensors) == 1:
+        return PositionalRows(columns=(_array(tensors[0]),))
+    names = [tensor.name for tensor in tensors]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"tensor '{name}' is sent twice", field=name)
+    return NamedRows(columns={tensor.name: _array(tensor) for tensor in tensors})
 
 
 def _column(tensor: InputTensor) -> Array:
@@ -161,5 +182,6 @@ def _flat(tensor: InputTensor) -> list[Scalar]:
 
 
 def _output(name: str, values: Array) -> OutputTensor:
-    datatype = _OF_LABELS[values.dtype.kind]
-    return OutputTensor(name=name, shape=[len(values)], datatype=datatype, data=values.tolist())
+    return OutputTensor(
+        name=name, shape=list(values.shape), datatype=_OF_DTYPE[values.dtype.name], data=values.ravel().tolist()
+    )
