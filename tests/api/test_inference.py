@@ -25,6 +25,7 @@ from mlflow.models import infer_signature
 from sklearn.ensemble import RandomForestClassifier
 
 import flyball
+from flyball.governance.permissions import Permission
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import PermissionDenied, Unauthenticated
 from flyball.server.inference.app import build_app
@@ -86,7 +87,7 @@ class Broken:
         raise RuntimeError("the password is 12345")
 
 
-def authorise(token: str) -> str:
+def authorise(token: str, permission: Permission) -> str:
     if token == "reader":
         raise PermissionDenied("user:reader lacks 'predict'")
     if token != "owner":

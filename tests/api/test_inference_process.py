@@ -58,7 +58,8 @@ PROGRAM = """
     if __name__ == "__main__":
         settings = load_settings({"FLYBALL_HOME": str(home), "FLYBALL_CAPTURE_FLUSH_MS": "1000", "FLYBALL_ENDPOINT_POLL_MS": "20"})
         configure_logs(settings, process="endpoint")
-        surroundings = Surroundings(current_routing=current_routing, report=report, sink=Sink(), authorise=lambda token: "user:owner",
+        surroundings = Surroundings(current_routing=current_routing, report=report, sink=Sink(),
+            authorise=lambda token, permission: "user:owner",
             fetch_model=lambda version: ModelFolder(path=folder, digest=str(version) * 64))
         serve("elec2", "elec2", surroundings=surroundings, settings=settings)
 """

@@ -14,7 +14,9 @@
     │   └── MissingExtra      an optional library is not installed; the message names the extra
     ├── Corrupted             stored bytes or a chain do not match their digest
     ├── StoreFull             the disk is full; nothing acknowledged is lost
-    └── Unavailable           a passing fault; the only error that is worth a retry
+    └── Unavailable           a passing fault; only this and what is below it are worth a retry
+        ├── Overloaded        too much is waiting already; come again after `retry_after_s`
+        └── DeadlineExceeded  the caller's time was over before the work was done; it is not done any more
 
 A message says what, which, and what to do. Lower errors are translated at one boundary with `raise ... from`.
 """
@@ -43,6 +45,8 @@ class ErrorCode(StrEnum):
     CORRUPTED = "corrupted"
     STORE_FULL = "store_full"
     UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
     INTERNAL = "internal"
 
 
@@ -154,3 +158,28 @@ class Unavailable(FlyballError):
 
     code = ErrorCode.UNAVAILABLE
     retryable = True
+
+    @property
+    def retry_after_s(self) -> int:
+        """After how many seconds a retry may help."""
+        return 1
+
+
+class Overloaded(Unavailable):
+    """Too much is waiting already. `retry_after_s` says when what waits now will be done."""
+
+    code = ErrorCode.OVERLOADED
+
+    def __init__(self, message: str, *, retry_after_s: int = 1, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self._retry_after_s = retry_after_s
+
+    @property
+    def retry_after_s(self) -> int:
+        return self._retry_after_s
+
+
+class DeadlineExceeded(Unavailable):
+    """The time that the caller gave was over before the work was done."""
+
+    code = ErrorCode.DEADLINE_EXCEEDED

@@ -58,9 +58,9 @@ def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Su
                 fetch_model(platform.artifacts, registered, into=Path(draft) / "model").rename(into)
         return ModelFolder(path=into, digest=registered.digest)
 
-    def authorise(token: str) -> str:
+    def authorise(token: str, permission: Permission) -> str:
         principal = platform.access.authenticate(token)
-        principal.require(Permission.ENDPOINTS_INFER)
+        principal.require(permission)
         return principal.identity
 
     return Surroundings(

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from flyball.kernel.clock import Clock
 from flyball.kernel.errors import Conflict, LimitExceeded, Unavailable
+from flyball.serving.batching import Batcher, BatchLimits, Job, Settle
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import Signature
+from flyball.serving.joining import Predicted, predict_together, row_count_of
 from flyball.serving.ports import PredictionCapture, Router
 from flyball.serving.requests import InferAnswer, InferRequest, ids_of, named, times_of
 from flyball.serving.served_model import ServedModel
 from flyball.serving.shadowing import Shadowing
-from flyball.serving.signature import row_count
 
 # Ten thousand rows of a tree ensemble take about a second; more is a batch job, see score.py.
 MAX_ROWS = 10_000
 SHADOW = "shadow"
+# A process that ends does not wait longer for a model that hangs.
+CLOSING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +48,36 @@ class Routing:
     versions: Mapping[int, LoadedVersion]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request on its way: checked, routed, and with a name and a time for each row."""
+
+    request: InferRequest
+    prediction_ids: tuple[str, ...]
+    times_ms: tuple[int, ...]
+    served_ms: int
+    began_s: float
+    role: str
+    shadows: tuple[LoadedVersion, ...] = ()
+
+
+InferJob: TypeAlias = Job[Asked, InferAnswer]
+Queue: TypeAlias = Batcher[Asked, InferAnswer]
+
+
 class DataPlane:
     """The whole meaning of inference. Any number of threads may call it; a switch of routing never mixes with a request."""
 
-    def __init__(self, endpoint: str, model: str, *, capture: PredictionCapture, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, model: str, *, capture: PredictionCapture, clock: Clock, limits: BatchLimits | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.model = model
         self._capture = capture
         self._clock = clock
-        self._routing: Routing | None = None
+        self._limits = limits or BatchLimits()
+        # Routing and the queues of its versions, replaced together.
+        self._current: tuple[Routing, Mapping[int, Queue]] | None = None
         self._shadowing = Shadowing()
 
     @property
@@ -60,7 +88,7 @@ class DataPlane:
     @property
     def ready(self) -> bool:
         """Whether a version is in charge."""
-        return self._routing is not None
+        return self._current is not None
 
     @property
     def routing(self) -> Routing:
@@ -69,10 +97,7 @@ class DataPlane:
         Raises:
             Unavailable: no version is loaded yet.
         """
-        current = self._routing
-        if current is None:
-            raise Unavailable(f"endpoint '{self.endpoint}' has no model loaded yet; repeat the call")
-        return current
+        return self._in_force()[0]
 
     @property
     def signature(self) -> Signature:
@@ -90,7 +115,16 @@ class DataPlane:
             raise Conflict(
                 f"version {routing.champion} is in charge of '{self.endpoint}' and not loaded", field="routes"
             )
-        self._routing = routing
+        before = self._current
+        kept = before[1] if before else {}
+        queues = {}
+        for version, loaded in routing.versions.items():
+            same = before is not None and before[0].versions.get(version) is loaded
+            queues[version] = kept[version] if same else self._queue(loaded)
+        self._current = routing, queues
+        for queue in kept.values():
+            if queue not in queues.values():
+                queue.retire()
 
     def infer(self, request: InferRequest) -> InferAnswer:
         """Predict, and capture what was predicted.
@@ -98,51 +132,123 @@ class DataPlane:
         Raises:
             InvalidInput: rows, times or ids that cannot be; `field` names the column or parameter.
             LimitExceeded: too many rows for one request.
-            Unavailable: no version is loaded yet.
+            Unavailable: no version is loaded yet, or too much is waiting.
         """
-        routing = self.routing
+        settled = threading.Event()
+        job = self.submit(request, settle=lambda _jobs: settled.set())
+        job.wake()
+        settled.wait()
+        if isinstance(job.outcome, InferAnswer):
+            return job.outcome
+        assert job.outcome is not None
+        raise job.outcome
+
+    def submit(self, request: InferRequest, *, settle: Settle, until: float = math.inf, tag: object = None) -> InferJob:
+        """Queue a request. Its outcome goes to `settle`, in the thread of its version; `wake` lets that begin.
+
+        Raises: as `infer`; what only the model can tell is in the outcome.
+        """
+        routing, queues = self._in_force()
         request = named(request)
         choice = routing.router(request.sticky_key if request.sticky_key is not None else request.request_id)
-        batch = self._predict(request, routing.versions[choice.answer.version], role=choice.answer.role)
-        for pick in choice.shadows:
-            self._shadow(request, batch, routing.versions[pick.version])
-        return InferAnswer(
-            request_id=batch.request_id,
-            version=batch.version,
-            role=batch.role,
-            prediction_ids=batch.prediction_ids,
-            prediction=batch.prediction,
+        version = choice.answer.version
+        shadows = tuple(routing.versions[pick.version] for pick in choice.shadows)
+        asked = self._checked(request, routing.versions[version], role=choice.answer.role, shadows=shadows)
+        job: InferJob = Job(
+            asked,
+            rows=len(asked.prediction_ids),
+            size_bytes=request.size_bytes,
+            settle=settle,
+            until=until,
+            tag=tag,
+            queue=queues[version],
         )
+        job.queue.add(job)
+        return job
+
+    def queues(self) -> Mapping[int, Queue]:
+        """The queue of each version in force; nothing before one is loaded."""
+        current = self._current
+        return current[1] if current else {}
 
     def close(self) -> None:
-        """Let the shadows finish what they were given, within a few seconds."""
+        """Answer what waits, and let the shadows finish what they were given, within a few seconds."""
+        queues = self.queues().values()
+        for queue in queues:
+            queue.retire()
+        for queue in queues:
+            queue.join(CLOSING_S)
         self._shadowing.close()
 
-    def _shadow(self, request: InferRequest, answered: PredictionBatch, loaded: LoadedVersion) -> None:
-        """Let a version see what was answered, under the same ids and times, when there is time for it."""
-        same = dataclasses.replace(request, event_time_ms=answered.times_ms, prediction_ids=answered.prediction_ids)
-        self._shadowing.offer(lambda: self._predict(same, loaded, role=SHADOW))
+    def _in_force(self) -> tuple[Routing, Mapping[int, Queue]]:
+        current = self._current
+        if current is None:
+            raise Unavailable(f"endpoint '{self.endpoint}' has no model loaded yet; repeat the call")
+        return current
 
-    def _predict(self, request: InferRequest, loaded: LoadedVersion, *, role: str) -> PredictionBatch:
-        began, now_ms = time.perf_counter(), self._clock.now_ms()
-        columns = loaded.model.columns_of(request.rows)
-        rows = row_count(columns)
+    def _queue(self, loaded: LoadedVersion) -> Queue:
+        return Batcher(f"{self.endpoint}/{loaded.version}", partial(self._answer, loaded), limits=self._limits)
+
+    def _checked(
+        self, request: InferRequest, loaded: LoadedVersion, *, role: str, shadows: tuple[LoadedVersion, ...]
+    ) -> Asked:
+        """Return the request with a name and a time for each of its rows."""
+        rows, now_ms = row_count_of(request.rows), self._clock.now_ms()
         if rows > MAX_ROWS:
             raise LimitExceeded(f"{rows} rows in one request; the limit is {MAX_ROWS}: send several", field="inputs")
-        times_ms, prediction_ids = times_of(request, rows=rows, now_ms=now_ms), ids_of(request, rows=rows)
-        prediction = loaded.model.predict_rows(columns)
-        batch = PredictionBatch(
-            request_id=request.request_id,
-            prediction_ids=prediction_ids,
-            times_ms=times_ms,
+        if not rows:
+            loaded.model.columns_of(request.rows)  # which tells what is wrong with a table without rows or columns
+        return Asked(
+            request=request,
+            prediction_ids=ids_of(request, rows=rows),
+            times_ms=times_of(request, rows=rows, now_ms=now_ms),
             served_ms=now_ms,
-            version=loaded.version,
-            version_digest=loaded.digest,
+            began_s=time.perf_counter(),
             role=role,
-            latency_ms=(time.perf_counter() - began) * 1_000,
-            caller=request.caller,
-            columns=columns,
-            prediction=prediction,
+            shadows=shadows,
         )
-        self._capture.offer(batch)
-        return batch
+
+    def _answer(self, loaded: LoadedVersion, every: Sequence[Asked]) -> list[InferAnswer | Exception]:
+        """Answer what waited for a version, in the version's thread."""
+        made = predict_together(loaded.model, [asked.request.rows for asked in every])
+        return [
+            outcome if isinstance(outcome, Exception) else self._captured(asked, outcome, loaded)
+            for asked, outcome in zip(every, made, strict=True)
+        ]
+
+    def _captured(self, asked: Asked, made: Predicted, loaded: LoadedVersion) -> InferAnswer:
+        """Return the answer, after it was offered to capture and shown to the shadows."""
+        request = asked.request
+        self._capture.offer(
+            PredictionBatch(
+                request_id=request.request_id,
+                prediction_ids=asked.prediction_ids,
+                times_ms=asked.times_ms,
+                served_ms=asked.served_ms,
+                version=loaded.version,
+                version_digest=loaded.digest,
+                role=asked.role,
+                latency_ms=(time.perf_counter() - asked.began_s) * 1_000,
+                caller=request.caller,
+                columns=made.columns,
+                prediction=made.prediction,
+            )
+        )
+        for shadow in asked.shadows:
+            self._shadowing.offer(partial(self._watch, asked, shadow))
+        return InferAnswer(
+            request_id=request.request_id,
+            version=loaded.version,
+            role=asked.role,
+            prediction_ids=asked.prediction_ids,
+            prediction=made.prediction,
+        )
+
+    def _watch(self, asked: Asked, loaded: LoadedVersion) -> None:
+        """Let a version see what was answered, under the same ids and times."""
+        seen = dataclasses.replace(
+            asked, served_ms=self._clock.now_ms(), began_s=time.perf_counter(), role=SHADOW, shadows=()
+        )
+        [outcome] = self._answer(loaded, [seen])
+        if isinstance(outcome, Exception):
+            raise outcome

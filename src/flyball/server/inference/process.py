@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from starlette.applications import Starlette
 
 from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.logs import get_logger
 from flyball.kernel.settings import Settings
-from flyball.server.inference.app import Authorise, build_app
+from flyball.server.inference.app import InferenceApp, build_app
+from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
@@ -102,13 +102,15 @@ def spool_folder(settings: Settings, endpoint: str) -> Path:
     return settings.home / "spool" / endpoint
 
 
-def _run_until_signal(app: Starlette, listener: socket.socket) -> None:
+def _run_until_signal(app: InferenceApp, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="off",
+        ws="none",
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = uvicorn.Server(config)

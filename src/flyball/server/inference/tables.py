@@ -17,7 +17,7 @@ WAYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 _MISSING = type(None)
 
 
-def to_request(body: InvocationsBody, *, caller: str) -> InferRequest:
+def to_request(body: InvocationsBody, *, caller: str, size_bytes: int) -> InferRequest:
     """Translate an invocation.
 
     Raises:
@@ -29,6 +29,7 @@ def to_request(body: InvocationsBody, *, caller: str) -> InferRequest:
         prediction_ids=body.params.prediction_ids,
         sticky_key=body.params.sticky_key,
         caller=caller,
+        size_bytes=size_bytes,
     )
 
 

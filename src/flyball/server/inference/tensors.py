@@ -48,7 +48,7 @@ _OF_DTYPE = {kept_as: datatype for datatype, (kept_as, _allowed) in _DATATYPES.i
 _MATRIX_DIMENSIONS = 2
 
 
-def to_request(body: InferBody, signature: Signature, *, caller: str) -> InferRequest:
+def to_request(body: InferBody, signature: Signature, *, caller: str, size_bytes: int) -> InferRequest:
     """Translate an infer request.
 
     Raises:
@@ -62,6 +62,7 @@ def to_request(body: InferBody, signature: Signature, *, caller: str) -> InferRe
         prediction_ids=body.parameters.prediction_ids,
         sticky_key=body.parameters.sticky_key,
         caller=caller,
+        size_bytes=size_bytes,
     )
 
 

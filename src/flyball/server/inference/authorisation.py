@@ -1,0 +1,82 @@
+"""Who may call: asked of the platform, which may block, and remembered for a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+from flyball.governance.permissions import Permission
+from flyball.kernel.errors import Unauthenticated
+from flyball.server.inference.http import Call
+
+Authorise: TypeAlias = Callable[[str, Permission], str]
+"""Return the name of whoever holds a token, if that may do this; else raise Unauthenticated or PermissionDenied. It may block."""
+
+# A token that was revoked opens nothing after this long at the latest.
+REMEMBERED_S = 1.0
+# After this long it is asked again behind the back of a request, so that a busy caller never waits for it.
+RENEWED_AFTER_S = 0.5
+MOST_REMEMBERED = 1_024
+# Asking is a short look into a database; more at once only wait for each other.
+THREADS = 4
+
+_Key: TypeAlias = tuple[bytes, Permission]
+
+
+class Authorisation:
+    """The memory in front of `authorise`. Belongs to one event loop. Refusals are not remembered."""
+
+    def __init__(self, authorise: Authorise) -> None:
+        self._authorise = authorise
+        self._known: dict[_Key, tuple[str, float]] = {}
+        self._asking: dict[_Key, asyncio.Future[str]] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="authorise")
+
+    async def caller(self, call: Call, permission: Permission) -> str:
+        """Return who is calling.
+
+        Raises:
+            Unauthenticated: nothing was presented, or it is wrong, expired or revoked.
+            PermissionDenied: who is calling may not do this.
+        """
+        key = call.headers.get(b"authorization", b""), permission
+        known = self._known.get(key)
+        if known is not None:
+            name, asked_s = known
+            age_s = time.monotonic() - asked_s
+            if age_s < RENEWED_AFTER_S:
+                return name
+            if age_s < REMEMBERED_S:
+                self._ask(key)
+                return name
+        return await asyncio.shield(self._ask(key))
+
+    def _ask(self, key: _Key) -> asyncio.Future[str]:
+        """Ask, once for all who want to know at the same time."""
+        asking = self._asking.get(key)
+        if asking is None:
+            token = _token(key[0])
+            began_s = time.monotonic()
+            asking = asyncio.get_running_loop().run_in_executor(self._threads, self._authorise, token, key[1])
+            self._asking[key] = asking
+            asking.add_done_callback(lambda done: self._learn(key, began_s, done))
+        return asking
+
+    def _learn(self, key: _Key, began_s: float, asked: asyncio.Future[str]) -> None:
+        del self._asking[key]
+        if asked.cancelled() or asked.exception() is not None:  # which is looked at here, if nobody waits for it
+            self._known.pop(key, None)
+            return
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key] = asked.result(), began_s
+
+
+def _token(header: bytes) -> str:
+    scheme, _, token = header.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("send 'Authorization: Bearer <token>'")
+    return token.strip()
