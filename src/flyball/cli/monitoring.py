@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from flyball.cli.printing import moment, table
 from flyball.cli.reading import read_text
 from flyball.client import Client
 from flyball.client.paths import api
 from flyball.wire.v1 import monitors
+
+if TYPE_CHECKING:
+    from flyball.monitoring.comparison.results import Comparison
+    from flyball.monitoring.entities import FeatureDrift
+
+CHANGED = 3
+"""Exit status of a comparison that found something; 1 is an error, 2 a wrong call."""
 
 
 @click.group()
@@ -37,6 +47,41 @@ def windows(name: str) -> None:
         for one in found.windows
     ]
     table(["start", "state", "rows", "labelled", "accuracy", "quality", "drifted"], rows)
+
+
+@monitor.command()
+@click.argument("reference", type=click.Path(exists=True, path_type=Path))
+@click.argument("current", type=click.Path(exists=True, path_type=Path))
+@click.option("--column", "columns", multiple=True, help="Compare this column only; may be given several times.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here, as one page.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def compare(reference: Path, current: Path, columns: tuple[str, ...], html: Path | None, *, as_json: bool) -> None:
+    """Compare two tables in Parquet files, or folders of them. No server is needed.
+
+    Exit status: 0 when nothing changed, 3 when something drifted, is at fault or is in one table only, 1 when the tables
+    cannot be compared.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from flyball.monitoring import compare as compare_tables
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("columns", total=None)
+        found = compare_tables(
+            reference,
+            current,
+            columns=columns or None,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if html is not None:
+        found.to_html(html)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found.to_json())).decode())
+    else:
+        show_comparison(found)
+    if found.changed:
+        sys.exit(CHANGED)
 
 
 @click.group()
@@ -68,6 +113,26 @@ def resolve(alert_id: str) -> None:
     """Say that the cause of an alert is gone."""
     one = Client().call("POST", api("alerts", alert_id, "resolve"), response=monitors.AlertInfo)
     click.echo(f"{one.id} {one.state}")
+
+
+def show_comparison(found: Comparison) -> None:
+    """Print every column that was compared, and what is wrong."""
+    rows = [_drift_row(one.drift) for one in found.columns if one.drift is not None]
+    table(["column", "measure", "effect", "threshold", "p", "verdict"], rows)
+    for fault in found.faults:
+        click.echo(f"fault: {fault.feature} {fault.detail} ({fault.share:.1%} of the rows)")
+    for one in found.columns:
+        if one.unwatched:
+            click.echo(f"not compared: {one.name}: {one.unwatched}")
+    for what, names in (("reference", found.only_in_reference), ("current table", found.only_in_current)):
+        if names:
+            click.echo(f"only in the {what}: {', '.join(names)}")
+
+
+def _drift_row(drift: FeatureDrift) -> list[str]:
+    p_value = "" if drift.p_value is None else f"{drift.p_value:.2g}"
+    verdict = "drifted" if drift.drifted else ""
+    return [drift.feature, drift.measure, f"{drift.effect:.4g}", f"{drift.threshold:.3g}", p_value, verdict]
 
 
 def _accuracy(one: monitors.WindowInfo) -> str:

@@ -119,11 +119,37 @@ def jensen_shannon(reference_counts: ArrayLike, sample_counts: ArrayLike) -> flo
     The square root of the divergence to base 2 (Lin 1991; Endres & Schindelin 2003 show that the root is a metric).
     Arguments and errors are those of `population_stability`; empty bins need no smoothing.
     """
-    ours, theirs = _pair(reference_counts, sample_counts)
-    ours, theirs = ours / ours.sum(), theirs / theirs.sum()
+    ours, theirs = _shares(reference_counts, sample_counts)
     middle = 0.5 * (ours + theirs)
     divergence = 0.5 * (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle))
     return math.sqrt(min(1.0, max(0.0, divergence)))
+
+
+def hellinger(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
+    """Return the Hellinger distance over bins or categories, 0 (equal) to 1 (nothing in common).
+
+    sqrt(1 - sum of sqrt(p * q)) (Hellinger 1909; Le Cam 1986). Arguments and errors are those of `population_stability`.
+    """
+    ours, theirs = _shares(reference_counts, sample_counts)
+    return math.sqrt(max(0.0, 1.0 - float(np.sum(np.sqrt(ours * theirs)))))
+
+
+def total_variation(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
+    """Return the total variation distance, 0..1: the share of rows that would have to change their bin.
+
+    Arguments and errors are those of `population_stability`.
+    """
+    ours, theirs = _shares(reference_counts, sample_counts)
+    return 0.5 * float(np.sum(np.abs(ours - theirs)))
+
+
+def largest_change(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
+    """Return the L-infinity distance, 0..1: the largest change of one bin's share.
+
+    Arguments and errors are those of `population_stability`.
+    """
+    ours, theirs = _shares(reference_counts, sample_counts)
+    return float(np.max(np.abs(ours - theirs)))
 
 
 def chi_square(reference_counts: ArrayLike, sample_counts: ArrayLike) -> TestResult:
@@ -169,6 +195,11 @@ def _relative_entropy(p: Floats, q: Floats) -> float:
 def _smoothed_shares(reference_counts: ArrayLike, sample_counts: ArrayLike) -> tuple[Floats, Floats]:
     ours, theirs = _pair(reference_counts, sample_counts)
     ours, theirs = ours + EMPTY_BIN_COUNT, theirs + EMPTY_BIN_COUNT
+    return ours / ours.sum(), theirs / theirs.sum()
+
+
+def _shares(reference_counts: ArrayLike, sample_counts: ArrayLike) -> tuple[Floats, Floats]:
+    ours, theirs = _pair(reference_counts, sample_counts)
     return ours / ours.sum(), theirs / theirs.sum()
 
 

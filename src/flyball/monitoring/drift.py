@@ -45,8 +45,20 @@ def find_drift(
             unwatched[reference.name] = reason or "no value to compare"
         else:
             measured.append(found)
-    judged = _judge(measured, rules)
+    judged = judge_all(measured, rules)
     return DriftFindings(drift=tuple(sorted(judged, key=_rank)), unwatched=unwatched)
+
+
+def judge_all(measured: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
+    """Adjust the p-values over all features, and say of each whether it drifted."""
+    tested = [drift for drift in measured if drift.p_value is not None]
+    adjust = holm if rules.correction is Correction.HOLM else benjamini_hochberg
+    adjusted = adjust([drift.p_value or 0.0 for drift in tested])
+    judged = [drift for drift in measured if drift.p_value is None]
+    for drift, p_value in zip(tested, adjusted, strict=True):
+        drifted = drift.effect > drift.threshold and float(p_value) < rules.significance
+        judged.append(replace(drift, p_value=float(p_value), drifted=drifted))
+    return judged
 
 
 def _unwatched(reference: ColumnProfile, columns: Mapping[str, pa.ChunkedArray], rules: DriftRules) -> str:
@@ -67,7 +79,7 @@ def _measure_numbers(reference: ColumnProfile, values: NDArray[np.float64], rule
     if len(values) == 0 or not reference.quantiles:
         return None
     if reference.minimum == reference.maximum or not reference.std:
-        return _newly_varying(reference, float(np.mean(values != reference.quantiles[0])), rules)
+        return newly_varying(reference, float(np.mean(values != reference.quantiles[0])), rules)
     test = ks_against_quantiles(reference.quantiles, reference.count, values)
     return FeatureDrift(
         feature=reference.name,
@@ -93,7 +105,7 @@ def _measure_categories(reference: ColumnProfile, counts: Mapping[str, int], rul
         return None
     if reference.distinct_count == 1:
         same = counts.get(next(iter(known)), 0)
-        return _newly_varying(reference, 1.0 - same / sum(counts.values()), rules)
+        return newly_varying(reference, 1.0 - same / sum(counts.values()), rules)
     expected, counted = _align(known, reference.count, counts)
     test = chi_square(expected, counted)
     return FeatureDrift(
@@ -123,7 +135,8 @@ def _count_effect(expected: NDArray[np.float64], counted: NDArray[np.float64], m
     return (population_stability if measure is Effect.STABILITY else jensen_shannon)(expected, counted)
 
 
-def _newly_varying(reference: ColumnProfile, share: float, rules: DriftRules) -> FeatureDrift:
+def newly_varying(reference: ColumnProfile, share: float, rules: DriftRules) -> FeatureDrift:
+    """Judge a feature that never varied by the share of rows that left its value: it has no unit to measure in."""
     varies = share > rules.newly_varying_share
     return FeatureDrift(
         feature=reference.name,
@@ -135,17 +148,6 @@ def _newly_varying(reference: ColumnProfile, share: float, rules: DriftRules) ->
         drifted=varies,
         newly_varying=varies,
     )
-
-
-def _judge(measured: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
-    tested = [drift for drift in measured if drift.p_value is not None]
-    adjust = holm if rules.correction is Correction.HOLM else benjamini_hochberg
-    adjusted = adjust([drift.p_value or 0.0 for drift in tested])
-    judged = [drift for drift in measured if drift.p_value is None]
-    for drift, p_value in zip(tested, adjusted, strict=True):
-        drifted = drift.effect > drift.threshold and float(p_value) < rules.significance
-        judged.append(replace(drift, p_value=float(p_value), drifted=drifted))
-    return judged
 
 
 def _rank(drift: FeatureDrift) -> tuple[bool, float, str]:

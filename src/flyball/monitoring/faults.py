@@ -27,11 +27,25 @@ def find_faults(reference: ColumnProfile, column: pa.ChunkedArray, rules: DataRu
     A feature that is constant in the reference has no known range: its values are judged as drift, never as a fault.
     """
     if reference.kind is ColumnKind.NUMERIC:
-        return _numeric_faults(reference, read_numbers(column), rules)
-    categories = read_categories(column)
-    return _missing(reference, missing=categories.missing, rows=categories.rows, rules=rules) + _stuck_category(
-        reference, categories, rules
-    )
+        return number_faults(reference, read_numbers(column), rules)
+    return category_faults(reference, read_categories(column), rules)
+
+
+def number_faults(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
+    """Judge a feature of numbers; `numbers` may be a fair picture of the rows where all of them are too many."""
+    faults = _missing(reference, missing=numbers.missing, rows=numbers.rows, rules=rules)
+    if numbers.unreadable:
+        share = numbers.unreadable / numbers.rows
+        faults.append(_fault(reference, FaultKind.TYPE, share, f"{share:.1%} of the rows hold no number"))
+    if len(numbers.values) and _varies(reference):
+        faults += _stuck(reference, numbers, rules) + _misplaced(reference, numbers, rules)
+    return faults
+
+
+def category_faults(reference: ColumnProfile, categories: Categories, rules: DataRules) -> list[DataFault]:
+    """Judge a feature of categories."""
+    missing = _missing(reference, missing=categories.missing, rows=categories.rows, rules=rules)
+    return missing + _stuck_category(reference, categories, rules)
 
 
 def unit_factor(values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> float | None:
@@ -42,16 +56,6 @@ def unit_factor(values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> 
     decades = math.log10(ours / theirs)
     nearest = round(decades)
     return 10.0**nearest if nearest != 0 and abs(decades - nearest) <= DECADE_TOLERANCE else None
-
-
-def _numeric_faults(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
-    faults = _missing(reference, missing=numbers.missing, rows=numbers.rows, rules=rules)
-    if numbers.unreadable:
-        share = numbers.unreadable / numbers.rows
-        faults.append(_fault(reference, FaultKind.TYPE, share, f"{share:.1%} of the rows hold no number"))
-    if len(numbers.values) and _varies(reference):
-        faults += _stuck(reference, numbers, rules) + _misplaced(reference, numbers, rules)
-    return faults
 
 
 def _missing(reference: ColumnProfile, *, missing: int, rows: int, rules: DataRules) -> list[DataFault]:

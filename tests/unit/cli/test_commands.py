@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.api.conftest import served, settings_for
 from tests.protocol.serving import TrackingServer
@@ -171,6 +173,22 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
     for noun in ("alert", "approval"):
         assert run(noun, "list").err == "none\n"
     assert "elec/1" in run("why", "version", "elec/1").out
+
+
+def test_two_tables_are_compared_without_a_server(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYBALL_SERVER_URL", "http://127.0.0.1:1")
+    before, after, page = (tmp_path / name for name in ("before.parquet", "after.parquet", "report.html"))
+    pq.write_table(pa.table({"x": [float(x) for x in range(500)], "y": ["a", "b"] * 250}), before)
+    pq.write_table(pa.table({"x": [float(x + 400) for x in range(500)], "y": ["a", "b"] * 250}), after)
+    same = run("monitor", "compare", str(before), str(before))
+    assert (same.status, "drifted" in same.out) == (0, False)
+    changed = run("monitor", "compare", str(before), str(after), "--html", str(page))
+    assert (changed.status, changed.out.count("drifted")) == (3, 1)
+    assert page.read_text().startswith("<!doctype html>")
+    told = run("monitor", "compare", str(before), str(after), "--json", "--column", "x")
+    assert json.loads(told.out)["drifted"] == ["x"]
+    refused = run("monitor", "compare", str(before), str(page))
+    assert (refused.status, "is no Parquet file" in refused.err) == (1, True)
 
 
 @pytest.mark.parametrize(

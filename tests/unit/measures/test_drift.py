@@ -11,10 +11,13 @@ import scipy.stats
 from flyball.kernel.errors import InvalidInput
 from flyball.measures.drift import (
     chi_square,
+    hellinger,
     jensen_shannon,
     kolmogorov_smirnov,
+    largest_change,
     normed_wasserstein,
     population_stability,
+    total_variation,
 )
 
 
@@ -118,3 +121,22 @@ def test_impossible_counts_are_refused(bad: list[float]) -> None:
     for measure in (population_stability, jensen_shannon, chi_square):
         with pytest.raises(InvalidInput):
             measure([3, 4], bad)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_distances_between_counts_are_those_of_scipy(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    ours, theirs = generator.integers(0, 50, 12), generator.integers(0, 90, 12)
+    p, q = ours / ours.sum(), theirs / theirs.sum()
+    # Hellinger is the Euclidean distance of the roots, over the root of 2; total variation is half the city block.
+    assert hellinger(ours, theirs) == pytest.approx(
+        scipy.spatial.distance.euclidean(np.sqrt(p), np.sqrt(q)) / np.sqrt(2), rel=1e-9
+    )
+    assert total_variation(ours, theirs) == pytest.approx(scipy.spatial.distance.cityblock(p, q) / 2, rel=1e-12)
+    assert largest_change(ours, theirs) == pytest.approx(scipy.spatial.distance.chebyshev(p, q), rel=1e-12)
+
+
+def test_distances_between_counts_are_zero_for_equal_and_one_for_disjoint_ones() -> None:
+    for measure in (hellinger, total_variation, largest_change):
+        assert measure([3, 1], [6, 2]) == pytest.approx(0.0, abs=1e-8)
+        assert measure([3, 0], [0, 2]) == 1.0

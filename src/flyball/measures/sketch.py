@@ -1,0 +1,156 @@
+"""A distribution small enough to keep: sorted values, each standing for some rows, merged without looking at rows again.
+
+A sketch is exact until it is compressed. Compressing cuts the sorted rows into groups and keeps the middle value of each,
+so a count of rows below a value is off by at most the largest group; the bounds of several compressions add up, as in the
+deterministic summaries of Munro and Paterson (1980), "Selection and sorting with limited storage". `rank_error` carries
+that bound along, so that whoever reads a number off a sketch can state its error. Nothing is drawn at random.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flyball.kernel.errors import InvalidInput
+from flyball.measures.samples import Floats, finite_sample
+
+Counts = NDArray[np.int64]
+
+# Squares of what lies between are far from the ends of float64.
+SAFE_SMALLEST, SAFE_LARGEST = 1e-140, 1e140
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sketch:
+    """The distribution of `count` finite values, count >= 1.
+
+    `points` (k,) do not decrease; `weights` (k,) are the rows each stands for, None where that is one each.
+    `rank_error` is in rows, 0 for an exact sketch. Minimum, maximum, mean and deviation (divided by n) are exact always.
+    """
+
+    points: Floats
+    weights: Counts | None
+    count: int
+    rank_error: int
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value is there."""
+        return self.rank_error == 0
+
+    def cumulative(self, values: ArrayLike, *, inclusive: bool = True) -> Counts:
+        """Return how many rows lie at or below (else strictly below) each value, shape (m,), off by `rank_error` at most."""
+        places = np.searchsorted(self.points, values, side="right" if inclusive else "left")
+        if self.weights is None:
+            return places.astype(np.int64)
+        return np.concatenate([[0], np.cumsum(self.weights)])[places]
+
+    def at_levels(self, levels: ArrayLike) -> Floats:
+        """Return the values at levels 0..1, shape (m,): the smallest value with at least that share of rows at or below."""
+        ranks = np.clip(np.ceil(np.asarray(levels, dtype=np.float64) * self.count), 1, self.count).astype(np.int64)
+        if self.weights is None:
+            return self.points[ranks - 1]
+        return self.points[np.searchsorted(np.cumsum(self.weights), ranks, side="left")]
+
+    def compressed(self, limit: int) -> Sketch:
+        """Return a sketch of at most `limit` points.
+
+        Raises:
+            InvalidInput: a limit below 2.
+        """
+        if limit < 2:  # noqa: PLR2004 -- a distribution of one point says nothing
+            raise InvalidInput(f"a sketch of {limit} points says nothing; keep at least 2", field="limit")
+        if len(self.points) <= limit:
+            return self
+        weights = np.ones(len(self.points), dtype=np.int64) if self.weights is None else self.weights
+        # An entry belongs to the group in which its middle row lies, so the groups differ by little more than an entry.
+        middles = np.cumsum(weights) - (weights + 1) // 2
+        groups = middles * limit // self.count
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        rows = np.add.reduceat(weights, starts)
+        ends = np.append(starts[1:], len(weights))
+        return Sketch(
+            points=self.points[(starts + ends - 1) // 2],
+            weights=rows,
+            count=self.count,
+            rank_error=self.rank_error + int(rows.max()),
+            minimum=self.minimum,
+            maximum=self.maximum,
+            mean=self.mean,
+            deviation=self.deviation,
+        )
+
+
+def sketch_of(values: ArrayLike, *, limit: int | None = None) -> Sketch:
+    """Sketch finite values of shape (n,), n >= 1; with a `limit`, in at most that many points.
+
+    Raises:
+        InvalidInput: another shape, no value, NaN or an infinity.
+    """
+    sample = finite_sample(values, field="values")
+    points = np.sort(sample)
+    mean, deviation = _moments(sample, float(points[0]), float(points[-1]))
+    made = Sketch(
+        points=points,
+        weights=None,
+        count=len(points),
+        rank_error=0,
+        minimum=float(points[0]),
+        maximum=float(points[-1]),
+        mean=mean,
+        deviation=deviation,
+    )
+    return made if limit is None else made.compressed(limit)
+
+
+def merged(sketches: Sequence[Sketch]) -> Sketch:
+    """Return the sketch of all rows of several, as if they had been sketched together; errors add up.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    if not sketches:
+        raise InvalidInput("nothing to merge: there is no sketch", field="sketches")
+    if len(sketches) == 1:
+        return sketches[0]
+    points = np.concatenate([one.points for one in sketches])
+    order = np.argsort(points, kind="stable")  # merges runs that are sorted already
+    plain = all(one.weights is None for one in sketches)
+    counts = np.array([one.count for one in sketches], dtype=np.float64)
+    means = np.array([one.mean for one in sketches])
+    total = int(counts.sum())
+    mean = float(np.dot(counts, means) / total)
+    spreads = np.array([one.deviation for one in sketches]) ** 2 + (means - mean) ** 2
+    return Sketch(
+        points=points[order],
+        weights=None if plain else np.concatenate([_weights(one) for one in sketches])[order],
+        count=total,
+        rank_error=sum(one.rank_error for one in sketches),
+        minimum=min(one.minimum for one in sketches),
+        maximum=max(one.maximum for one in sketches),
+        mean=mean,
+        deviation=math.sqrt(float(np.dot(counts, spreads)) / total),
+    )
+
+
+def _moments(sample: Floats, minimum: float, maximum: float) -> tuple[float, float]:
+    """Return mean and deviation; values so large or small that their squares leave float64 are taken in units of the largest."""
+    if minimum == maximum:
+        return minimum, 0.0  # the sum of many equal values is rounded, and would leave a deviation
+    largest = max(abs(minimum), abs(maximum))
+    unit = 1.0 if SAFE_SMALLEST < largest < SAFE_LARGEST else largest
+    scaled = sample if unit == 1.0 else sample / unit
+    mean = float(scaled.mean())
+    return mean * unit, math.sqrt(float(np.mean(np.square(scaled - mean)))) * unit
+
+
+def _weights(sketch: Sketch) -> Counts:
+    return np.ones(len(sketch.points), dtype=np.int64) if sketch.weights is None else sketch.weights

@@ -1,0 +1,132 @@
+"""Compare two tables: read column after column of both, measure, and judge all columns together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+from flyball.datasets.profile import ColumnKind
+from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.comparison.columns import read_categories, read_numbers
+from flyball.monitoring.comparison.measuring import NO_VALUE, Rules, compare_categories, compare_numbers
+from flyball.monitoring.comparison.results import ColumnComparison, Comparison, Side
+from flyball.monitoring.comparison.sources import Source, open_source
+from flyball.monitoring.drift import UNWATCHED_KINDS, judge_all
+from flyball.monitoring.entities import DataFault, FaultKind
+from flyball.monitoring.monitor import DataRules, DriftRules
+
+Progress = Callable[[int, int], None]
+"""Told after each column: how many are done, of how many."""
+# Columns wait for memory more than for the processor; two at once keep both cores busy and the memory small.
+MOST_THREADS = 8
+
+
+def compare(
+    reference: object,
+    current: object,
+    *,
+    columns: Sequence[str] | None = None,
+    drift: DriftRules | None = None,
+    data: DataRules | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare two tables column by column.
+
+    A column drifted when its effect is beyond the threshold *and* the test, adjusted over all columns, is significant: on
+    many rows everything is significant, on few everything looks large. Up to 16,777,216 rows columns are sorted as they
+    are; beyond, they are sketched in bounded memory and `rank_error` says how precisely.
+
+    Args:
+        reference: a pandas or Polars frame, an Arrow table, a DuckDB relation, the path of a Parquet file or of a folder of
+            such files, or a list of paths.
+        current: the same; it need not be of the same kind.
+        columns: what to compare; all columns of both tables when not given.
+        drift: when a column counts as drifted.
+        data: when its data counts as faulty.
+        threads: how many columns are read at once; as many as there are processors, and eight at most, when not given.
+        progress: told after each column.
+
+    Raises:
+        InvalidInput: a table without rows or columns, a file that is none, a column that is not there.
+        Unsupported: another kind of table, or a type of column that cannot be compared.
+    """
+    ours = open_source(reference, what="reference", columns=columns)
+    theirs = open_source(current, what="current table", columns=columns)
+    names = _names(ours, theirs, columns)
+    rules = Rules(drift=drift or DriftRules(), data=data or DataRules())
+    _check_rules(rules, names)
+    workers = threads or min(MOST_THREADS, os.cpu_count() or 1)
+    found: list[ColumnComparison] = []
+    with ThreadPoolExecutor(workers, thread_name_prefix="compare") as pool:
+        for column in pool.map(partial(_compare_column, ours, theirs, rules), names):
+            found.append(column)
+            if progress is not None:
+                progress(len(found), len(names))
+    wanted = columns is None
+    return Comparison(
+        reference_rows=ours.rows,
+        current_rows=theirs.rows,
+        columns=tuple(sorted(_judged(found, rules.drift), key=_rank)),
+        only_in_reference=tuple(name for name in ours.kinds if wanted and name not in theirs.kinds),
+        only_in_current=tuple(name for name in theirs.kinds if wanted and name not in ours.kinds),
+    )
+
+
+def _names(ours: Source, theirs: Source, columns: Sequence[str] | None) -> list[str]:
+    if columns is None:
+        names = [name for name in ours.kinds if name in theirs.kinds]
+        if not names:
+            raise InvalidInput(
+                f"the tables share no column: {', '.join(ours.kinds)} and {', '.join(theirs.kinds)}", field="columns"
+            )
+        return names
+    for name in columns:
+        for source, what in ((ours, "reference"), (theirs, "current table")):
+            if name not in source.kinds:
+                raise InvalidInput(f"the {what} has no column '{name}'", field=name)
+    return list(dict.fromkeys(columns))
+
+
+def _check_rules(rules: Rules, names: Sequence[str]) -> None:
+    unknown = sorted({*rules.drift.thresholds, *rules.drift.ignore} - set(names))
+    if unknown:
+        raise InvalidInput(f"the rules name column '{unknown[0]}', which is not compared", field="drift")
+
+
+def _compare_column(ours: Source, theirs: Source, rules: Rules, name: str) -> ColumnComparison:
+    kind, now = ours.kinds[name], theirs.kinds[name]
+    if name in rules.drift.ignore:
+        return _unwatched(ours, theirs, name, "ignored by the rules")
+    if kind is not now:
+        detail = f"is {now}, and {kind} in the reference"
+        fault = DataFault(feature=name, kind=FaultKind.TYPE, share=1.0, detail=detail)
+        return replace(_unwatched(ours, theirs, name, f"it {detail}"), faults=(fault,))
+    if kind in UNWATCHED_KINDS:
+        return _unwatched(ours, theirs, name, UNWATCHED_KINDS[kind])
+    if kind is ColumnKind.NUMERIC:
+        return compare_numbers(name, read_numbers(ours, name), read_numbers(theirs, name), rules)
+    return compare_categories(name, kind, read_categories(ours, name), read_categories(theirs, name), rules)
+
+
+def _unwatched(ours: Source, theirs: Source, name: str, reason: str) -> ColumnComparison:
+    return ColumnComparison(
+        name=name,
+        kind=ours.kinds[name],
+        reference=Side(rows=ours.rows, missing_count=None),
+        current=Side(rows=theirs.rows, missing_count=None),
+        unwatched=reason or NO_VALUE,
+    )
+
+
+def _judged(found: Sequence[ColumnComparison], rules: DriftRules) -> list[ColumnComparison]:
+    drifts = {drift.feature: drift for drift in judge_all([one.drift for one in found if one.drift], rules)}
+    return [replace(one, drift=drifts.get(one.name)) for one in found]
+
+
+def _rank(column: ColumnComparison) -> tuple[bool, bool, float, str]:
+    strength = column.drift.strength if column.drift else -1.0
+    return not column.drifted, not column.faults, -strength, column.name
