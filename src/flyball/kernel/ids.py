@@ -8,9 +8,11 @@ import time
 
 _COUNTER_BITS = 12
 _COUNTER_LIMIT = 1 << _COUNTER_BITS
+_TAIL_DIGITS = 16
+# The two highest of the last 64 bits are the variant (10), the two below them random.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _lock = threading.Lock()
-_last_ms = 0
-_counter = 0
+_last_tick = 0
 
 
 def new_id() -> str:
@@ -20,21 +22,27 @@ def new_id() -> str:
     >>> len(a), a < b
     (32, True)
     """
-    ms, counter = _tick()
-    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
-    value = (ms << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail
-    return f"{value:032x}"
+    return new_ids(1)[0]
 
 
-def _tick() -> tuple[int, int]:
-    """Return (millisecond, counter within it), never going backwards when the machine's clock does."""
-    global _last_ms, _counter  # noqa: PLW0603 -- the order of ids is a property of the process
+def new_ids(count: int) -> list[str]:
+    """Make ids, each greater than every id this process made before; much cheaper than as many calls of `new_id`.
+
+    >>> ids = new_ids(5_000)
+    >>> ids == sorted(set(ids)), new_ids(0)
+    (True, [])
+    """
+    first, tails = _reserve(count), os.urandom(count * _TAIL_DIGITS // 2).hex()
+    return [
+        f"{tick >> _COUNTER_BITS:012x}7{tick & (_COUNTER_LIMIT - 1):03x}{_VARIANT[tails[at]]}{tails[at + 1 : at + _TAIL_DIGITS]}"
+        for tick, at in zip(range(first, first + count), range(0, count * _TAIL_DIGITS, _TAIL_DIGITS), strict=True)
+    ]
+
+
+def _reserve(count: int) -> int:
+    """Take ticks, 4096 to a millisecond, and return the first; they never go backwards when the machine's clock does."""
+    global _last_tick  # noqa: PLW0603 -- the order of ids is a property of the process
     with _lock:
-        now = time.time_ns() // 1_000_000
-        if now > _last_ms:
-            _last_ms, _counter = now, 0
-        else:
-            _counter += 1
-            if _counter == _COUNTER_LIMIT:
-                _last_ms, _counter = _last_ms + 1, 0
-        return _last_ms, _counter
+        first = max(_last_tick + 1, time.time_ns() // 1_000_000 << _COUNTER_BITS)
+        _last_tick = max(_last_tick, first + count - 1)
+        return first

@@ -24,6 +24,7 @@ class MonitoringEvent(EventKind):
     ALERT_ACKNOWLEDGED = "alert.acknowledged"
     ALERT_RESOLVED = "alert.resolved"
     LABELS_ADDED = "labels.added"
+    PREDICTIONS_LOST = "predictions.lost"
 
 
 class AnswerKind(StrEnum):
@@ -105,11 +106,15 @@ class StoredLabel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReceipt:
-    """How many labels of a batch were new, the same again, or changed an earlier one."""
+    """How many labels of a batch were new, the same again, or changed an earlier one.
+
+    `not_captured` counts those whose prediction the endpoint did not keep, because it keeps a share only.
+    """
 
     added: int
     unchanged: int
     revised: int
+    not_captured: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +293,8 @@ class AlertKind(StrEnum):
     DATA_FAULT = "data_fault"
     QUALITY_DROP = "quality_drop"
     COVARIATE_DRIFT = "covariate_drift"
+    CAPTURE_LOSS = "capture_loss"
+    """Predictions were answered and are not in the log; no window shows it."""
 
 
 class AlertState(StrEnum):

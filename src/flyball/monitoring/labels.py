@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from flyball.kernel.errors import Conflict, InvalidInput
 from flyball.monitoring.entities import AnswerKind, Label, LabelReceipt, LabelValue, PredictionKey, StoredLabel
+from flyball.serving.redaction import is_drawn
 
 NAMED_IN_ERRORS = 10
 
@@ -54,6 +55,11 @@ def plan_labels(
     unchanged = len(wanted) - len(fresh) - len(changed)
     receipt = LabelReceipt(added=len(fresh), unchanged=unchanged, revised=len(changed))
     return LabelPlan(labels=(*fresh, *changed), receipt=receipt)
+
+
+def captured_labels(batch: Sequence[Label], known: Collection[str], *, share: float) -> list[Label]:
+    """Return the labels whose predictions are kept or should have been: those of predictions that were not drawn are left out."""
+    return [label for label in batch if label.prediction_id in known or is_drawn(label.prediction_id, share)]
 
 
 def _known(keys: Iterable[PredictionKey]) -> dict[str, PredictionKey]:

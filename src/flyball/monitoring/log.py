@@ -27,7 +27,7 @@ from flyball.monitoring.entities import (
     StoredLabel,
     Stream,
 )
-from flyball.monitoring.labels import Repeat, plan_labels
+from flyball.monitoring.labels import Repeat, captured_labels, plan_labels
 from flyball.monitoring.monitor import check_name
 from flyball.monitoring.ports import LabelStore, PredictionStore
 from flyball.monitoring.schema import LABEL, PREDICTION, check_predictions, prediction_keys
@@ -90,8 +90,12 @@ class PredictionLog:
                 return self._accepted(endpoint, rows=len(keys), duplicates=table.num_rows - len(keys))
         raise Unavailable(f"predictions of '{endpoint}' arrive from too many places at once; send the batch again")
 
-    def add_labels(self, endpoint: str, labels: Sequence[Label], *, revise: bool, actor: str) -> LabelReceipt:
+    def add_labels(
+        self, endpoint: str, labels: Sequence[Label], *, revise: bool, actor: str, share: float = 1.0
+    ) -> LabelReceipt:
         """Take a batch of labels, all or none. The same label again changes nothing; another value needs `revise`.
+
+        Where an endpoint captures a `share` of its predictions, labels of those that were not drawn are left out and counted.
 
         Raises:
             InvalidInput: a label for an unknown prediction, of another type than the prediction, NaN, or two different
@@ -102,9 +106,11 @@ class PredictionLog:
         names = {label.prediction_id for label in labels}
         with self._database.transaction():
             arrival = self._predictions.arrive(endpoint, watermark_ms=None)
+            keys = self._predictions.find_keys(endpoint, names)
+            captured = captured_labels(labels, {key.prediction_id for key in keys}, share=share)
             plan = plan_labels(
-                labels,
-                keys=self._predictions.find_keys(endpoint, names),
+                captured,
+                keys=keys,
                 stored=self._labels.find(endpoint, names),
                 repeat=Repeat.REVISE if revise else Repeat.REFUSE,
             )
@@ -112,7 +118,7 @@ class PredictionLog:
             if kept:
                 self._labels.add(endpoint, kept)
                 self._record_labels(endpoint, kept, plan.receipt, actor=actor)
-        return plan.receipt
+        return replace(plan.receipt, not_captured=len(labels) - len(captured))
 
     def read(self, endpoint: str, start_ms: int, end_ms: int, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return what callers got in a span of event time (end not included), ordered by time, with its labels.

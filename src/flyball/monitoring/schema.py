@@ -17,6 +17,9 @@ OUTPUT_PREFIX = "output."
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
 SCORE = "score"
+# What capture wrote in a feature's place where it is hidden, and the share of predictions that were captured.
+HASHED_PREFIX = "hashed."
+SHARE = "share"
 LABEL = "label"
 FIXED: dict[str, pa.DataType] = {
     "prediction_id": pa.string(),
@@ -52,14 +55,13 @@ def check_predictions(table: pa.Table) -> None:
     for name in names:
         if name in FIXED or name == PREDICTION:
             continue
-        wanted = [pa.float64()] if name == SCORE else LIST_TYPES if _is_list(name) else VALUE_TYPES
-        _check_type(table, name, wanted)
+        _check_type(table, name, _wanted(name))
     _check_values(table)
 
 
 def _check_name(name: str) -> None:
-    known = [*FIXED, PREDICTION, SCORE, PROBABILITIES]
-    if name not in known and not name.startswith((FEATURE_PREFIX, TENSOR_PREFIX, OUTPUT_PREFIX)):
+    known = [*FIXED, PREDICTION, SCORE, PROBABILITIES, SHARE]
+    if name not in known and not name.startswith((FEATURE_PREFIX, HASHED_PREFIX, TENSOR_PREFIX, OUTPUT_PREFIX)):
         raise UnknownKey.among(name, known, where="a batch of predictions")
 
 
@@ -88,6 +90,14 @@ def feature_names(table: pa.Table) -> list[str]:
 def tensor_names(table: pa.Table) -> list[str]:
     """Return the names of the tensors among the inputs, which are no features, without their prefix."""
     return [name.removeprefix(TENSOR_PREFIX) for name in table.column_names if name.startswith(TENSOR_PREFIX)]
+
+
+def _wanted(name: str) -> Iterable[pa.DataType]:
+    if name in {SCORE, SHARE}:
+        return (pa.float64(),)
+    if name.startswith(HASHED_PREFIX):
+        return (pa.string(),)
+    return LIST_TYPES if _is_list(name) else VALUE_TYPES
 
 
 def _is_list(name: str) -> bool:
@@ -121,6 +131,14 @@ def _check_values(table: pa.Table) -> None:
     unknown = set(pc.unique(table.column("role")).to_pylist()) - set(Role)
     if unknown:
         raise InvalidInput(f"'{unknown.pop()}' is no role; known: {', '.join(Role)}", field="role")
+    if SHARE in table.column_names:
+        _check_share(table.column(SHARE))
     lengths = pc.utf8_length(table.column("prediction_id"))
     if pc.min(lengths).as_py() < 1 or pc.max(lengths).as_py() > MAX_ID_LENGTH:
         raise InvalidInput(f"a prediction id has 1 to {MAX_ID_LENGTH} characters", field="prediction_id")
+
+
+def _check_share(shares: pa.ChunkedArray) -> None:
+    given = shares.drop_null()
+    if len(given) and not 0 < pc.min(given).as_py() <= pc.max(given).as_py() <= 1:
+        raise InvalidInput("the share of captured predictions lies above 0 and is at most 1", field=SHARE)

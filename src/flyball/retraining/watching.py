@@ -175,6 +175,8 @@ def _shows(report: WindowReport, kind: AlertKind) -> bool:
             return report.quality is not None and report.quality.dropped
         case AlertKind.COVARIATE_DRIFT:
             return report.quality is not None and bool(report.drifted)  # its diagnosis needs the labels
+        case AlertKind.CAPTURE_LOSS:
+            return False
         case _:
             assert_never(kind)
 

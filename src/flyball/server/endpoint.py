@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,23 +12,33 @@ from flyball.governance.permissions import Permission
 from flyball.kernel.logs import configure_logs
 from flyball.kernel.settings import load_settings
 from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.losses import Losses
 from flyball.server.home import prepare_home
 from flyball.server.inference.process import Surroundings, serve
 from flyball.server.occupancy import share_database
 from flyball.server.platform import Platform, open_platform
 from flyball.server.scoring import fetch_model
 from flyball.server.supervisor import follow_parent
+from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
+
+SERVICE = "service:endpoint"
 
 
 class LogSink:
-    """Hand captured predictions to the prediction log."""
+    """Hand captured predictions to the prediction log, and what is lost of them to those who watch."""
 
-    def __init__(self, predictions: PredictionLog) -> None:
+    def __init__(self, predictions: PredictionLog, losses: Losses, *, model: str) -> None:
         self._predictions = predictions
+        self._losses = losses
+        self._model = model
 
     def accept(self, endpoint: str, table: pa.Table) -> None:
         self._predictions.accept(endpoint, table)
+
+    def lost(self, endpoint: str, rows: Mapping[LossKind, int]) -> None:
+        by_reason = {kind.value: count for kind, count in rows.items()}
+        self._losses.report(endpoint, self._model, by_reason, actor=SERVICE)
 
 
 def run_endpoint(name: str, *, supervised: bool) -> None:
@@ -68,5 +79,5 @@ def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Su
         fetch_model=fetch,
         report=platform.deployments.report_status,
         authorise=authorise,
-        sink=LogSink(platform.predictions),
+        sink=LogSink(platform.predictions, platform.losses, model=model),
     )

@@ -32,6 +32,7 @@ from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
 from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import SqlAlertStore, SqlLabelStore, SqlMonitorStore, SqlPredictionStore, SqlReportStore
@@ -187,6 +188,12 @@ class Platform:
             clock=self.clock,
             database=self.database,
         )
+
+    @cached_property
+    def losses(self) -> Losses:
+        """What was predicted and not kept."""
+        alerts = SqlAlertStore(self.database)
+        return Losses(alerts, events=self.events, clock=self.clock, database=self.database)
 
     @cached_property
     def monitors(self) -> Monitors:

@@ -2,7 +2,8 @@
 
 `prediction_id`, `request_id`, `time_ms` (event time), `served_ms`, `version`, `version_digest`, `role`, `latency_ms`, `caller`,
 then `feature.<name>` for each column as the model saw it, `tensor.<name>` for each that is a tensor, then `prediction` and `score`,
-and `probabilities` and `output.<name>` where the model gives more than two classes or more than labels.
+and `probabilities` and `output.<name>` where the model gives more than two classes or more than labels. `redaction.py` adds `share`,
+and may put `hashed.<name>` in a feature's place or leave it out.
 
 Each is a number, a truth or a text: a moment is text in ISO 8601, bytes are text in base64, a prediction of several values a row is
 JSON. Tensors, probabilities and outputs are lists of the values of a row, flat in the order of C, with the `shape` in the field.
@@ -10,16 +11,14 @@ JSON. Tensors, probabilities and outputs are lists of the values of a row, flat 
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flyball.serving.entities import Array, Columns, Prediction
+from flyball.serving.capture_values import label_values, list_column
+from flyball.serving.entities import Columns, Matrix, Prediction, join_columns
 
 FEATURE_PREFIX = "feature."
 TENSOR_PREFIX = "tensor."
@@ -31,7 +30,11 @@ _TWO_CLASSES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionBatch:
-    """The rows that one version answered in one request. `times_ms` are the rows' event times."""
+    """The rows that one version answered in one request. `times_ms` are the rows' event times.
+
+    Rows of several requests that were predicted together may share `columns` and `prediction`: a batch's own rows are then
+    those from `first` on, as many as it has ids. What is shared is neither copied nor cut until it is written.
+    """
 
     request_id: str
     prediction_ids: tuple[str, ...]
@@ -44,6 +47,7 @@ class PredictionBatch:
     caller: str
     columns: Columns
     prediction: Prediction
+    first: int = 0
 
     @property
     def rows(self) -> int:
@@ -51,103 +55,150 @@ class PredictionBatch:
         return len(self.prediction_ids)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """Batches whose rows lie one behind the other in the same arrays, and just these rows of the arrays."""
+
+    batches: list[PredictionBatch]
+    columns: Columns
+    prediction: Prediction
+
+
 def record_tables(batches: Sequence[PredictionBatch]) -> list[pa.Table]:
     """Return the batches as few tables as their columns allow: two versions of a model may see different features."""
-    groups: dict[tuple[object, ...], list[PredictionBatch]] = {}
-    for batch in batches:
-        groups.setdefault(_shape(batch), []).append(batch)
+    groups: dict[tuple[object, ...], list[_Run]] = {}
+    known: list[object] = []
+    group: list[_Run] = []
+    for run in _runs(batches):
+        kinds = _kinds(run.batches[0])
+        if kinds != known:  # to compare with the last one costs a fraction of what hashing thirty types does
+            known, group = kinds, groups.setdefault(tuple(map(str, kinds)), [])
+        group.append(run)
     return [_table(group) for group in groups.values()]
 
 
-def label_values(labels: Array) -> pa.Array:
-    """Return labels as the column `prediction`: one value a row, several as JSON."""
-    if labels.ndim == 1:
-        return pa.array(_plain(labels), type=_arrow_type(labels))
-    return pa.array([msgspec.json.encode(row).decode() for row in labels.tolist()], type=pa.string())
+def _runs(batches: Sequence[PredictionBatch]) -> Iterator[_Run]:
+    """Join batches that share their arrays, so that what was predicted together is written without being taken apart."""
+    held: list[PredictionBatch] = []
+    end = 0
+    for batch in batches:
+        if held and not _continues(held[-1], batch, end=end):
+            yield _run(held, end=end)
+            held = []
+        if not held:
+            end = batch.first
+        held.append(batch)
+        end += len(batch.prediction_ids)
+    if held:
+        yield _run(held, end=end)
 
 
-def _shape(batch: PredictionBatch) -> tuple[object, ...]:
-    said = batch.prediction
-    features = tuple((name, _arrow_type(values), values.shape[1:]) for name, values in batch.columns.items())
-    outputs = tuple((name, _arrow_type(values), values.shape[1:]) for name, values in said.outputs.items())
-    classes = 0 if said.probabilities is None else said.probabilities.shape[1]
-    return (*features, _arrow_type(said.labels), said.labels.shape[1:], classes, *outputs)
+def _continues(before: PredictionBatch, batch: PredictionBatch, *, end: int) -> bool:
+    return (
+        batch.columns is before.columns
+        and batch.prediction is before.prediction
+        and batch.first == end
+        and batch.role == before.role
+    )
 
 
-def _table(batches: Sequence[PredictionBatch]) -> pa.Table:
-    counts = [batch.rows for batch in batches]
+def _run(batches: list[PredictionBatch], *, end: int) -> _Run:
+    columns, prediction, start = batches[0].columns, batches[0].prediction, batches[0].first
+    if start > 0 or end < len(prediction.labels):
+        columns, prediction = _cut(columns, start, end), prediction.rows(start, end)
+    return _Run(batches=batches, columns=columns, prediction=prediction)
 
-    def repeated(values: Sequence[object], kind: pa.DataType) -> pa.Array:
-        return pa.array(np.repeat(np.asarray(values, dtype=object), counts), type=kind)
 
+def _cut(columns: Columns, start: int, end: int) -> Columns:
+    if isinstance(columns, Matrix):
+        return Matrix(columns.names, columns.values_by_row[start:end])
+    return {name: values[start:end] for name, values in columns.items()}
+
+
+def _kinds(batch: PredictionBatch) -> list[object]:
+    """Return what the batches of one table have in common: version, role, and the types and shapes of what they hold."""
+    said, labels = batch.prediction, batch.prediction.labels
+    kinds: list[object] = [
+        batch.version,
+        batch.version_digest,
+        batch.role,
+        labels.dtype,
+        labels.shape[1:],
+        *batch.columns,
+    ]
+    if isinstance(batch.columns, Matrix):
+        kinds.append(batch.columns.values_by_row.dtype)
+    else:
+        arrays = batch.columns.values()
+        kinds += [values.dtype for values in arrays]
+        kinds += [values.shape[1:] for values in arrays if values.ndim > 1]
+    kinds.append(None if said.probabilities is None else said.probabilities.shape[1])
+    kinds += [(name, values.dtype, values.shape[1:]) for name, values in said.outputs.items()]
+    return kinds
+
+
+def _table(runs: Sequence[_Run]) -> pa.Table:
+    batches = [batch for run in runs for batch in run.batches]
+    counts = [len(batch.prediction_ids) for batch in batches]
+    known, total = batches[0], sum(counts)
     columns: dict[str, pa.Array] = {
-        "prediction_id": pa.array([name for batch in batches for name in batch.prediction_ids], type=pa.string()),
-        "request_id": repeated([batch.request_id for batch in batches], pa.string()),
-        "time_ms": pa.array([time_ms for batch in batches for time_ms in batch.times_ms], type=pa.int64()),
-        "served_ms": repeated([batch.served_ms for batch in batches], pa.int64()),
-        "version": repeated([batch.version for batch in batches], pa.int32()),
-        "version_digest": repeated([batch.version_digest for batch in batches], pa.string()),
-        "role": repeated([batch.role for batch in batches], pa.string()),
-        "latency_ms": repeated([batch.latency_ms for batch in batches], pa.float64()),
-        "caller": repeated([batch.caller for batch in batches], pa.string()),
+        "prediction_id": _flat((batch.prediction_ids for batch in batches), pa.string()),
+        "request_id": _repeated([batch.request_id for batch in batches], counts, pa.string()),
+        "time_ms": _flat((batch.times_ms for batch in batches), pa.int64()),
+        "served_ms": _repeated([batch.served_ms for batch in batches], counts, pa.int64()),
+        "version": pa.repeat(pa.scalar(known.version, pa.int32()), total),
+        "version_digest": pa.repeat(pa.scalar(known.version_digest, pa.string()), total),
+        "role": pa.repeat(pa.scalar(known.role, pa.string()), total),
+        "latency_ms": _repeated([batch.latency_ms for batch in batches], counts, pa.float64()),
+        "caller": _repeated([batch.caller for batch in batches], counts, pa.string()),
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
-    for field, column in (*_features(batches), *_answers(batches)):
+    for field, column in (*_features(runs), *_answers(runs)):
         fields.append(field)
         columns[field.name] = column
     return pa.table(list(columns.values()), schema=pa.schema(fields))
 
 
-def _features(batches: Sequence[PredictionBatch]) -> list[tuple[pa.Field, pa.Array]]:
-    found = []
-    for name in batches[0].columns:
-        values = np.concatenate([batch.columns[name] for batch in batches])
+def _flat(lists: Iterable[Sequence[object]], kind: pa.DataType) -> pa.Array:
+    values: list[object] = []
+    for each in lists:
+        values.extend(each)
+    return pa.array(values, type=kind)
+
+
+def _repeated(values: Sequence[object], counts: list[int], kind: pa.DataType) -> pa.Array:
+    array = pa.array(values, type=kind)
+    if len(values) == sum(counts):
+        return array
+    return array.take(pa.array(np.repeat(np.arange(len(values)), counts)))
+
+
+def _features(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
+    for name, values in join_columns([run.columns for run in runs]).items():
         if values.ndim > 1:
-            found.append(_lists(TENSOR_PREFIX + name, values))
+            yield list_column(TENSOR_PREFIX + name, values)
         else:
             column = label_values(values)
-            found.append((pa.field(FEATURE_PREFIX + name, column.type), column))
-    return found
+            yield pa.field(FEATURE_PREFIX + name, column.type), column
 
 
-def _answers(batches: Sequence[PredictionBatch]) -> list[tuple[pa.Field, pa.Array]]:
-    said = [batch.prediction for batch in batches]
-    labels = label_values(np.concatenate([one.labels for one in said]))
-    scores = pa.concat_arrays([_scores(batch) for batch in batches])
-    found = [(pa.field("prediction", labels.type), labels), (pa.field("score", scores.type), scores)]
+def _answers(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
+    said = [run.prediction for run in runs]
+    labels, scores = label_values(np.concatenate([one.labels for one in said])), _scores(said)
+    yield pa.field("prediction", labels.type), labels
+    yield pa.field("score", scores.type), scores
     chances = [one.probabilities for one in said if one.probabilities is not None]
     if chances and chances[0].shape[1] > _TWO_CLASSES:
-        found.append(_lists(PROBABILITIES, np.concatenate(chances)))
-    outputs = {name: np.concatenate([one.outputs[name] for one in said]) for name in said[0].outputs}
-    return [*found, *(_lists(OUTPUT_PREFIX + name, values) for name, values in outputs.items())]
+        yield list_column(PROBABILITIES, np.concatenate(chances))
+    for name in said[0].outputs:
+        yield list_column(OUTPUT_PREFIX + name, np.concatenate([one.outputs[name] for one in said]))
 
 
-def _lists(name: str, values: Array) -> tuple[pa.Field, pa.Array]:
-    """Return values (n, ...) as one flat list a row."""
-    shape, width = values.shape[1:], math.prod(values.shape[1:])
-    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * width, type=pa.int32())
-    column = pa.ListArray.from_arrays(offsets, pa.array(_plain(values.ravel()), type=_arrow_type(values)))
-    return pa.field(name, column.type, metadata={"shape": ",".join(map(str, shape))}), column
-
-
-def _scores(batch: PredictionBatch) -> pa.Array:
-    scores = batch.prediction.scores
-    return pa.nulls(batch.rows, pa.float64()) if scores is None else pa.array(scores, type=pa.float64())
-
-
-def _arrow_type(values: Array) -> pa.DataType:
-    if values.dtype.kind == "b":
-        return pa.bool_()
-    if values.dtype.kind in "iu":
-        return pa.int64()
-    return pa.float64() if values.dtype.kind == "f" else pa.string()
-
-
-def _plain(values: Array) -> Array:
-    """Return values (n,) that Arrow takes as one of the four types."""
-    if values.dtype.kind == "M":
-        return np.datetime_as_string(values, unit="us", timezone="UTC").astype(object)
-    if values.dtype.kind != "O":
-        return values
-    found = [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in values.tolist()]
-    return np.array(found, dtype=object)
+def _scores(said: Sequence[Prediction]) -> pa.Array:
+    given = [one.scores for one in said if one.scores is not None]
+    if len(given) == len(said):
+        return pa.array(np.concatenate(given), type=pa.float64())
+    kind = pa.float64()
+    return pa.concat_arrays(
+        [pa.nulls(len(one.labels), kind) if one.scores is None else pa.array(one.scores, type=kind) for one in said]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flyball.serving.capture import PredictionBatch
+    from flyball.serving.capture_queue import LossKind
 
 
 class Runtime(Protocol):
@@ -64,10 +66,18 @@ class Router(Protocol):
 
 
 class PredictionCapture(Protocol):
-    """Take predictions from the data plane, from any thread, without ever making a request wait."""
+    """Take predictions from the data plane, from any thread.
 
-    def offer(self, batch: PredictionBatch) -> bool:
-        """Take a batch; False, and counted, when there is no room for it."""
+    By default no request waits for it. In durable mode it returns when what was offered is safe; whoever answers several
+    requests at once offers their batches together, for one write.
+    """
+
+    def offer(self, *batches: PredictionBatch) -> bool:
+        """Take batches, all or none; False, and counted, when there is no room for them.
+
+        Raises:
+            Unavailable: in durable mode, they cannot be kept: the requests must not be answered.
+        """
         ...
 
 
@@ -85,4 +95,8 @@ class PredictionSink(Protocol):
             InvalidInput: the batch will never be accepted; the caller sets it aside.
             Unavailable: a passing fault; so is every error that is no InvalidInput.
         """
+        ...
+
+    def lost(self, endpoint: str, rows: Mapping[LossKind, int]) -> None:
+        """Let people know that predictions which were answered are lost, by reason; when it raises, it is told again."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flyball.kernel.errors import InvalidInput
-from flyball.kernel.ids import new_id
+from flyball.kernel.ids import new_id, new_ids
 from flyball.serving.entities import Prediction
 from flyball.serving.signature import Rows
 
@@ -91,7 +91,7 @@ def ids_of(request: InferRequest, *, rows: int) -> tuple[str, ...]:
     """
     given = request.prediction_ids
     if given is None:
-        return tuple(new_id() for _ in range(rows))
+        return tuple(new_ids(rows))
     if len(given) != rows:
         raise InvalidInput(f"{len(given)} prediction ids for {rows} rows", field="prediction_ids")
     if len(set(given)) != rows:

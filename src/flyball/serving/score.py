@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from flyball.kernel import errors
 from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, Unavailable
 from flyball.kernel.settings import PREFIX
-from flyball.serving.capture import label_values
+from flyball.serving.capture_values import label_values
 from flyball.serving.entities import Array
 from flyball.serving.served_model import ServedModel, load_model
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from flyball.kernel.ids import new_id
+from flyball.kernel.ids import new_id, new_ids
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -40,3 +40,15 @@ def test_ids_ascend_when_the_machine_clock_goes_back(monkeypatch: pytest.MonkeyP
     before = new_id()
     monkeypatch.setattr(time, "time_ns", lambda: 1_000_000)
     assert new_id() > before
+
+
+def test_ids_made_together_are_of_version_7_and_stand_between_those_before_and_after() -> None:
+    before, together, after = new_id(), new_ids(10_000), new_id()
+    assert [before, *together, after] == sorted({before, *together, after})
+    assert {(len(text), text[12]) for text in together} == {(32, "7")}
+    assert {text[16] for text in together} == set("89ab")
+
+
+def test_no_ids_reserve_nothing() -> None:
+    assert new_ids(0) == []
+    assert new_id() < new_id()

@@ -258,3 +258,17 @@ def test_an_impossible_endpoint_is_refused(world: World, batch: Batch, endpoint:
         world.log.accept(endpoint, batch(["a"], [1], [1]))
     with pytest.raises(InvalidInput, match="no name"):
         world.log.add_labels(endpoint, [_label("a")], revise=False, actor="service:feed")
+
+
+def test_labels_of_predictions_that_were_not_drawn_are_left_out_and_counted(world: World, batch: Batch) -> None:
+    world.log.accept("live", batch(["prediction-1"], [10], [1]))
+    labels = [_label("prediction-1"), _label("prediction-4")]  # of a half, only the first is drawn
+    with pytest.raises(InvalidInput, match="prediction-4"):
+        world.log.add_labels("live", labels, revise=False, actor="service:feed")
+    receipt = world.log.add_labels("live", labels, revise=False, actor="service:feed", share=0.5)
+    assert receipt == LabelReceipt(added=1, unchanged=0, revised=0, not_captured=1)
+
+
+def test_a_label_of_a_prediction_that_should_have_been_drawn_is_still_refused(world: World) -> None:
+    with pytest.raises(InvalidInput, match="prediction-1"):
+        world.log.add_labels("live", [_label("prediction-1")], revise=False, actor="service:feed", share=0.5)

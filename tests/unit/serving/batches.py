@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 
 from flyball.kernel.errors import Unavailable
 from flyball.serving.capture import PredictionBatch
+from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import Prediction
 
 
@@ -38,6 +40,7 @@ class ListSink:
         self.away = False
         self.calls = 0
         self.came = threading.Event()
+        self.losses: list[dict[str, int]] = []
 
     def accept(self, endpoint: str, table: pa.Table) -> None:
         self.calls += 1
@@ -45,6 +48,11 @@ class ListSink:
             raise Unavailable("the log is away")
         self.tables.append((endpoint, table))
         self.came.set()
+
+    def lost(self, endpoint: str, rows: Mapping[LossKind, int]) -> None:
+        if self.away:
+            raise Unavailable("the log is away")
+        self.losses.append({kind.value: count for kind, count in rows.items()})
 
     @property
     def ids(self) -> list[str]:

@@ -122,3 +122,28 @@ def test_a_matrix_is_captured_column_by_column() -> None:
     matrix = Matrix(("price", "hour"), np.array([[1.0, 2.0], [3.0, 4.0]]))
     [table] = record_tables([dataclasses.replace(a_batch("a", "b"), columns=matrix)])
     assert table.column("feature.hour").to_pylist() == [2.0, 4.0]
+
+
+def test_what_was_predicted_together_is_written_as_if_it_had_been_alone() -> None:
+    columns = {"price": np.linspace(0, 1, 6), "hour": np.arange(6)}
+    prediction = Prediction(labels=np.arange(6), scores=np.linspace(0, 1, 6))
+    together = [
+        dataclasses.replace(a_batch(*names), columns=columns, prediction=prediction, first=first)
+        for first, names in [(0, "ab"), (2, "c"), (4, "ef")]  # the fourth row is not captured here
+    ]
+    alone = [
+        dataclasses.replace(
+            each,
+            columns={name: values[each.first : each.first + each.rows] for name, values in columns.items()},
+            prediction=Prediction(
+                labels=prediction.labels[each.first : each.first + each.rows],
+                scores=prediction.scores[each.first : each.first + each.rows],  # type: ignore[index]
+            ),
+            first=0,
+        )
+        for each in together
+    ]
+    [table] = record_tables(together)
+    assert [table] == record_tables(alone)
+    assert table.column("feature.hour").to_pylist() == [0, 1, 2, 4, 5]
+    assert table.column("prediction").to_pylist() == [0, 1, 2, 4, 5]

@@ -28,8 +28,8 @@ class ListCapture:
     def __init__(self) -> None:
         self.batches: list[PredictionBatch] = []
 
-    def offer(self, batch: PredictionBatch) -> bool:
-        self.batches.append(batch)
+    def offer(self, *batches: PredictionBatch) -> bool:
+        self.batches.extend(batches)
         return True
 
 
