@@ -19,7 +19,7 @@ COMPAS = Path(__file__).parents[4] / "shared" / "data" / "compas.csv"
 def compas() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     table = pcsv.read_csv(COMPAS)
     labels = table.column("two_year_recid").to_numpy() == 1
-    predictions = table.column("decile_score").to_numpy() >= 5  # noqa: PLR2004 -- ProPublica's cut: medium and high
+    predictions = table.column("decile_score").to_numpy() >= 5
     return labels, predictions, table.column("race").to_numpy(zero_copy_only=False)
 
 
