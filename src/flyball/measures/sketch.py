@@ -9,7 +9,7 @@ that bound along, so that whoever reads a number off a sketch can state its erro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ Counts = NDArray[np.int64]
 
 # Squares of what lies between are far from the ends of float64.
 SAFE_SMALLEST, SAFE_LARGEST = 1e-140, 1e140
+CACHED = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,7 +150,14 @@ def _moments(sample: Floats, minimum: float, maximum: float) -> tuple[float, flo
     unit = 1.0 if SAFE_SMALLEST < largest < SAFE_LARGEST else largest
     scaled = sample if unit == 1.0 else sample / unit
     mean = float(scaled.mean())
-    return mean * unit, math.sqrt(float(np.mean(np.square(scaled - mean)))) * unit
+    scatter = sum(float(np.square(part - mean).sum()) for part in in_cache(scaled))
+    return mean * unit, math.sqrt(scatter / len(scaled)) * unit
+
+
+def in_cache(values: Floats) -> Iterator[Floats]:
+    """Yield parts that fit into the processor's cache: a pass over a long array in one go is mostly waiting for memory."""
+    for start in range(0, len(values), CACHED):
+        yield values[start : start + CACHED]
 
 
 def _weights(sketch: Sketch) -> Counts:

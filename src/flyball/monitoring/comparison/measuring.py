@@ -160,7 +160,7 @@ def _number_profile(name: str, column: NumberColumn) -> ColumnProfile:
         return empty
     return replace(
         empty,
-        distinct_count=int(np.count_nonzero(np.diff(sketch.points))) + 1,
+        distinct_count=int(np.count_nonzero(sketch.points[1:] != sketch.points[:-1])) + 1,
         minimum=sketch.minimum,
         maximum=sketch.maximum,
         mean=sketch.mean,
