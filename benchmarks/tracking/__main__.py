@@ -12,10 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.environments import ROOT
+from benchmarks.figures import cost
 from benchmarks.tracking import filling, works
 from benchmarks.tracking.report import Report
-from benchmarks.tracking.servers import ROOT, SERVERS, make_peers
-from benchmarks.tracking.works import cost
+from benchmarks.tracking.servers import SERVERS, make_peers
 
 SIZES = (1_000, 10_000, 100_000)
 MILLION = 1_000_000

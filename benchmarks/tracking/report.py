@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import platform
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
-from benchmarks.tracking.servers import VERSIONS
-from benchmarks.tracking.works import Figure
+from benchmarks.environments import machine, peer_version
+from benchmarks.figures import Figure, head, ratio, row
 from flyball import __version__
 
 OURS = "flyball"
@@ -28,7 +24,7 @@ class Report:
     def add(self, server: str, work: str, figure: Figure) -> None:
         """Keep and print one figure."""
         self._figures.setdefault(work, {})[server] = figure
-        print(f"{work:58} {server:12} {_shown(figure)}", flush=True)
+        print(f"{work:58} {server:12} {figure}", flush=True)
 
     def add_all(self, server: str, figures: Mapping[str, Figure]) -> None:
         """Keep and print figures."""
@@ -38,41 +34,24 @@ class Report:
     def write(self, path: Path) -> None:
         """Write the page."""
         peers = [name for name in self._servers if name != OURS]
-        head = ["work", *self._servers, *(f"against {name}" for name in peers)]
-        lines = [_row(head), _row(["---"] * len(head))]
+        columns = ["work", *self._servers, *(f"against {name}" for name in peers)]
+        lines = head(columns)
         for work, found in self._figures.items():
-            cells = [work, *(_shown(found[name]) if name in found else "" for name in self._servers)]
-            lines.append(_row([*cells, *(_ratio(found.get(OURS), found.get(name)) for name in peers)]))
+            cells = [work, *(str(found[name]) if name in found else "" for name in self._servers)]
+            lines.append(row([*cells, *(ratio(found.get(OURS), found.get(name)) for name in peers)]))
         path.write_text("\n".join([*_preface(peers), "", *lines, ""]), encoding="utf-8")
 
 
 def _preface(peers: Sequence[str]) -> list[str]:
-    versions = ", ".join(VERSIONS[name].replace("==", " ") for name in peers)
-    memory = psutil.virtual_memory().total / 1e9
+    versions = ", ".join(f"{name} {peer_version(name)}" for name in peers)
     return [
         "# Tracking, side by side",
         "",
         f"Made by `make bench-tracking` on {dt.datetime.now(dt.UTC):%Y-%m-%d}: flyball {__version__}"
         + (f", {versions}" if versions else "")
-        + f"; CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {memory:.0f} GB.",
+        + f"; {machine()}, SQLite {sqlite3.sqlite_version}.",
         "All in one run on one machine, each server alone while it is measured, the load beside it on the same cores. Writes",
         "are 16 connections (log-batch: 4 with 1,000 points each), each waiting for its answer; ours are on disk (fsync) when they are",
         "answered. Searches return 100 runs of 20 metrics, 20 params and 3 tags each. Memory is proportional (PSS), of all processes.",
         "A ratio says how many times better ours is.",
     ]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _shown(figure: Figure) -> str:
-    digits = 0 if figure.value >= 100 else 1 if figure.value >= 10 else 2
-    return f"{figure.value:,.{digits}f}{figure.unit}"
-
-
-def _ratio(ours: Figure | None, theirs: Figure | None) -> str:
-    if ours is None or theirs is None:
-        return ""
-    ratio = ours.value / theirs.value if ours.higher_is_better else theirs.value / ours.value
-    return f"{ratio:,.1f} ×"

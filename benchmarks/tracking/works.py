@@ -8,10 +8,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from benchmarks.figures import Figure, rate
 from benchmarks.tracking import load
 from benchmarks.tracking.filling import FILTER, ORDER
 from benchmarks.tracking.load import API, Client, Times, timed
@@ -23,25 +23,6 @@ SECONDS = 8
 BATCH_POINTS = 1_000
 ARTIFACT_BYTES = 1_000_000_000
 HISTORY_POINTS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One figure; `higher_is_better` says how to read it."""
-
-    value: float
-    unit: str
-    higher_is_better: bool
-
-
-def rate(value: float, unit: str = "/s") -> Figure:
-    """Make a figure of which more is better."""
-    return Figure(value=value, unit=unit, higher_is_better=True)
-
-
-def cost(value: float, unit: str) -> Figure:
-    """Make a figure of which less is better."""
-    return Figure(value=value, unit=unit, higher_is_better=False)
 
 
 def writes(server: Server) -> dict[str, Figure]:
