@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking
+.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ reference: venv ## write the reference pages and the pages of the rooms from the
 
 bench-tracking: venv ## tracking beside mlflow server and fasttrackml, with ratios (needs wrk)
 	@$(BIN)/python -m benchmarks.tracking
+
+bench-monitoring: venv ## comparing tables beside Evidently, with ratios
+	@$(BIN)/python -m benchmarks.monitoring
 
 changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
