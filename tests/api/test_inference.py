@@ -244,7 +244,9 @@ def test_ids_are_made_when_none_are_given_and_one_time_serves_all_rows(server: S
     [
         ({"input": []}, "unknown key 'input' .* did you mean inputs"),
         ({"parameters": {"event_time": 1}}, "unknown key 'event_time' .* did you mean event_time_ms"),
-        ({"parameters": {"binary_data_output": True}}, "unknown key 'binary_data_output'"),
+        ({"parameters": {"binary_data": True}}, "unknown key 'binary_data' .* did you mean binary_data_output"),
+        ({"model_name": "power"}, "the body is for model 'power', the path for 'elec2'"),
+        ({"parameters": {"timeout": 0}}, "timeout is 0"),
         ({"outputs": [{"name": "score", "dtype": "FP32"}]}, "unknown key 'dtype'"),
         ({"parameters": {"event_time_ms": "now"}}, "event_time_ms"),
         ({"parameters": {"event_time_ms": NOW + 300_001}}, "five minutes ahead"),
@@ -284,7 +286,15 @@ def test_a_request_that_says_something_unknown_or_wrong_is_refused_by_name(
         ("hour", {"shape": [3, 1], "data": [[1], [2], [3, 4]]}, 400, "'hour' has rows that do not fit"),
         ("hour", {"shape": [3, 1], "data": [[1], 2, [3]]}, 400, "'hour' has rows that do not fit"),
         ("hour", {"shape": [2], "data": [1, 2]}, 400, "'hour' has 2 rows, others have 3"),
-        ("hour", {"parameters": {"content_type": "np"}}, 400, "unknown key 'content_type'"),
+        ("hour", {"parameters": {"content_type": "str"}}, 400, "'hour' is INT64 and cannot be 'str'"),
+        ("hour", {"parameters": {"content_type": "pdf"}}, 501, "content type 'pdf' is not known"),
+        ("hour", {"parameters": {"binary_data_size": 24}}, 400, "'hour' has its data twice"),
+        ("hour", {"datatype": "BF16"}, 501, "'hour' is BF16"),
+        ("hour", {"data": [1.0, 2.5, 3.0]}, 400, "tensor 'hour' is INT64 and its data hold float"),
+        ("hour", {"data": [1, 2.0**60, 3]}, 400, "tensor 'hour' is INT64 and its data hold float"),
+        ("hour", {"data": []}, 400, "'hour' has 0 values"),
+        ("hour", {"data": [[[1]], [[2]], [[3]]]}, 400, "'hour' has data nested 3 deep"),
+        ("hour", {"data": 5}, 400, "'hour' has data nested 0 deep"),
         ("price", {"data": ["0.1", "0.2", "0.3"]}, 400, "tensor 'price' is FP64 and its data hold str"),
         ("price", {"data": [True, 0.2, 0.3]}, 400, "tensor 'price' is FP64 and its data hold bool"),
         ("price", {"name": "transfer"}, 400, "'transfer' is sent twice"),
@@ -334,7 +344,12 @@ def test_too_many_rows_are_refused(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"content_type": "text/csv"}, {"content_encoding": "gzip"}, {"inference_header_content_length": "10"}],
+    [
+        {"content_type": "text/csv"},
+        {"content_type": "application/octet-stream"},
+        {"content_encoding": "br"},
+        {"content_type": "text/html", "inference_header_content_length": "10"},
+    ],
 )
 def test_what_is_no_json_is_named_as_not_read(headers: dict[str, str], server: Server, frame: pd.DataFrame) -> None:
     response = server.infer({"inputs": tensors(frame)}, **headers)
@@ -365,7 +380,7 @@ def test_the_model_answers_to_its_own_name_and_the_endpoints(server: Server, fra
 
 def test_paths_and_methods_that_are_not_there_are_errors_of_the_same_shape(server: Server) -> None:
     assert server.get("/v2/nothing").status == 404
-    assert error_of(server.get("/v2/models/elec2/versions/1"))
+    assert error_of(server.get("/v2/models/elec2/versions/1/nothing"))
     response = server.get("/v2/models/elec2/infer")
     assert (response.status, response.headers["allow"]) == (405, "POST")
     assert error_of(response)
@@ -377,7 +392,8 @@ def test_health_and_version_need_no_token(server: Server) -> None:
     assert server.get("/v2/models/elec2/ready", token=None).json() == {"name": "elec2", "ready": True}
     assert [server.get(path, token=None).status for path in ("/ping", "/health")] == [200, 200]
     assert server.get("/version", token=None).data.decode() == flyball.__version__
-    assert server.get("/v2", token=None).json() == {"name": "flyball", "version": flyball.__version__, "extensions": []}
+    said = {"name": "flyball", "version": flyball.__version__, "extensions": ["binary_tensor_data", "model_repository"]}
+    assert server.get("/v2", token=None).json() == said
 
 
 def test_the_metadata_names_the_columns_in_order(server: Server) -> None:
@@ -465,7 +481,7 @@ def test_an_invocation_may_say_the_same_about_its_rows(server: Server) -> None:
         ({"instances": [[1, 2]]}, "2 columns were sent, the model wants 3: price, hour, transfer"),
         ({"instances": [[1, 2, 3], [1, 2]]}, "row 1 has 2 values, 3 are expected"),
         ({"instances": [[1, 2, 3], {"price": 1}]}, "mixes objects, lists"),
-        ({"instances": []}, "0 columns"),
+        ({"instances": []}, "no rows"),
         ({"inputs": {}}, "missing column"),
         ({"inputs": {"price": [1, "x"], "hour": [1, 2], "transfer": [1, 2]}}, "column 'price' mixes int, str"),
         ({"inputs": {"price": [10**400], "hour": [1], "transfer": [1]}}, "price|range"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.kernel.errors import Conflict, InvalidInput, NotFound
 from flyball.serving.plane import DataPlane
 
 
@@ -45,6 +45,23 @@ class ModelHost:
         if len(self._planes) != 1:
             raise InvalidInput(f"say which model is meant; there are: {', '.join(self._by_name)}", field="name")
         return self._planes[0]
+
+    def load(self, name: str) -> None:
+        """Load a model when asked to, which the models of an endpoint never are: its routing decides.
+
+        Raises:
+            NotFound: no model here has that name.
+            Conflict: what is loaded is not decided by requests.
+        """
+        self.plane(name)
+        raise Conflict(
+            f"which versions of '{name}' are loaded is decided by the routing of its endpoint; change that (flyball endpoint)",
+            field="name",
+        )
+
+    def unload(self, name: str) -> None:
+        """Unload a model when asked to; as `load`."""
+        self.load(name)
 
     def close(self) -> None:
         """Answer what waits, and end."""

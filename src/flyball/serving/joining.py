@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from flyball.kernel.errors import FlyballError
-from flyball.serving.entities import Columns, Matrix, Prediction
+from flyball.serving.entities import Columns, Matrix, Prediction, join_columns
 from flyball.serving.served_model import ServedModel
 from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
 
@@ -44,6 +44,8 @@ def row_count_of(rows: Rows) -> int:
     """Return how many rows there seem to be: as many as the first column has, 0 without columns."""
     if isinstance(rows, MatrixRows):
         return len(rows.values)
+    if isinstance(rows, NamedRows) and isinstance(rows.columns, Matrix):
+        return len(rows.columns.values_by_row)
     columns = rows.columns.values() if isinstance(rows, NamedRows) else rows.columns
     return len(next(iter(columns), ()))
 
@@ -81,6 +83,8 @@ def _kind(rows: Rows) -> object:
     """Return what two requests have in common that can be joined without changing a value of either."""
     if isinstance(rows, MatrixRows):
         return rows.values.shape[1:], rows.values.dtype
+    if isinstance(rows, NamedRows) and isinstance(rows.columns, Matrix):
+        return rows.columns.names, rows.columns.values_by_row.dtype
     if isinstance(rows, PositionalRows):
         columns = rows.columns
         names: tuple[str, ...] = ()
@@ -102,4 +106,6 @@ def _joined(requests: Sequence[Rows]) -> Rows:
         parts = zip(*(cast("PositionalRows", rows).columns for rows in requests), strict=True)
         return PositionalRows(columns=tuple(map(np.concatenate, parts)))
     every = [cast("NamedRows", rows).columns for rows in requests]
+    if isinstance(first.columns, Matrix):
+        return NamedRows(columns=join_columns(every))
     return NamedRows(columns={name: np.concatenate([columns[name] for columns in every]) for name in first.columns})

@@ -12,19 +12,19 @@ from functools import partial
 from typing import TypeAlias
 
 from flyball.kernel.clock import Clock
-from flyball.kernel.errors import Conflict, LimitExceeded, Unavailable
+from flyball.kernel.errors import Conflict, LimitExceeded, NotFound, Unavailable
 from flyball.serving.batching import Batcher, BatchLimits, Job, Settle
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import Signature
 from flyball.serving.joining import Predicted, predict_together, row_count_of
-from flyball.serving.ports import PredictionCapture, Router
+from flyball.serving.ports import Choice, Pick, PredictionCapture, Router
 from flyball.serving.requests import InferAnswer, InferRequest, ids_of, named, times_of
 from flyball.serving.served_model import ServedModel
 from flyball.serving.shadowing import Shadowing
 
 # Ten thousand rows of a tree ensemble take about a second; more is a batch job, see score.py.
 MAX_ROWS = 10_000
-SHADOW = "shadow"
+CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 # A process that ends does not wait longer for a model that hangs.
 CLOSING_S = 5.0
 
@@ -105,6 +105,15 @@ class DataPlane:
         routing = self.routing
         return routing.versions[routing.champion].model.signature
 
+    def signature_of(self, version: int) -> Signature:
+        """What a version wants.
+
+        Raises:
+            NotFound: it is not served here.
+            Unavailable: no version is loaded yet.
+        """
+        return _served(self.routing, version).model.signature
+
     def switch(self, routing: Routing) -> None:
         """Put a routing in force at once; requests under way finish with the one they began with.
 
@@ -150,7 +159,7 @@ class DataPlane:
         """
         routing, queues = self._in_force()
         request = named(request)
-        choice = routing.router(request.sticky_key if request.sticky_key is not None else request.request_id)
+        choice = _choice(routing, request)
         version = choice.answer.version
         shadows = tuple(routing.versions[pick.version] for pick in choice.shadows)
         asked = self._checked(request, routing.versions[version], role=choice.answer.role, shadows=shadows)
@@ -252,3 +261,20 @@ class DataPlane:
         [outcome] = self._answer(loaded, [seen])
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _choice(routing: Routing, request: InferRequest) -> Choice:
+    """Return who answers: the version that is asked by its number, else whom the routing sends this key to."""
+    version = request.version
+    if version is None:
+        return routing.router(request.sticky_key if request.sticky_key is not None else request.request_id)
+    _served(routing, version)
+    return Choice(answer=Pick(version=version, role=CHAMPION if version == routing.champion else CANARY))
+
+
+def _served(routing: Routing, version: int) -> LoadedVersion:
+    loaded = routing.versions.get(version)
+    if loaded is None:
+        there = ", ".join(map(str, sorted(routing.versions)))
+        raise NotFound(f"version {version} is not served here; served: {there}", field="version")
+    return loaded

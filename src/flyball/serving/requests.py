@@ -23,7 +23,8 @@ class InferRequest:
     """Rows to predict.
 
     `event_time_ms` is when the rows happened (one for all, or one a row; now when not given), `prediction_ids` the caller's
-    own names for them, `sticky_key` what routing is drawn by (the request id when not given). `size_bytes` is what the request
+    own names for them, `sticky_key` what routing is drawn by (the request id when not given). `version` is the one that is asked,
+    whatever the routing says of this key. `size_bytes` is what the request
     came in: what may wait, and what one batch may hold, is measured by it.
     """
 
@@ -33,6 +34,7 @@ class InferRequest:
     prediction_ids: Sequence[str] | None = None
     sticky_key: str | None = None
     caller: str = ANONYMOUS
+    version: int | None = None
     size_bytes: int = 0
 
 

@@ -17,7 +17,7 @@ from flyball.serving.entities import Array, ColumnKind, Columns, ColumnSpec, Mat
 from flyball.serving.values import OTHER_KINDS
 
 NAMED_AT_MOST = 5
-# Above 2**53 not every integer has a double of its own.
+# From 2**53 on a double may be an integer that was rounded to it.
 LARGEST_EXACT_INTEGER = 2**53
 _INTEGER_TYPES: dict[ColumnKind, np.dtype[Any]] = {
     ColumnKind.INTEGER: np.dtype(np.int32),
@@ -60,10 +60,12 @@ def enforce(signature: Signature, rows: Rows) -> Columns:
     Raises:
         InvalidInput: a column is missing, extra, of another type, of another length, or loses something; `field` names it.
     """
-    if isinstance(rows, MatrixRows):
-        matrix = _matrix(signature, rows.values)
+    values = _side_by_side(signature, rows)
+    if values is not None:
+        matrix = _matrix(signature, values)
         if matrix is not None:
             return matrix
+    if isinstance(rows, MatrixRows):
         rows = PositionalRows(columns=tuple(rows.values.T))
     given = rows.columns if isinstance(rows, NamedRows) else _name(signature, rows.columns)
     _check_names(signature, given)
@@ -85,6 +87,20 @@ def row_count(columns: Columns) -> int:
     if not count:
         raise InvalidInput("there are no rows; send at least one", field="inputs")
     return count
+
+
+def _side_by_side(signature: Signature, rows: Rows) -> Array | None:
+    """Return rows that came as one array with its columns in the signature's order, None for any others."""
+    if isinstance(rows, MatrixRows):
+        return rows.values
+    if not isinstance(rows, NamedRows) or not isinstance(rows.columns, Matrix):
+        return None
+    given, names = rows.columns, signature.names
+    if given.names == names:
+        return given.values_by_row
+    if len(given.names) != len(names) or set(given.names) != set(names):
+        return None
+    return given.values_by_row[:, [given.names.index(name) for name in names]]
 
 
 def _matrix(signature: Signature, values: Array) -> Matrix | None:
@@ -185,7 +201,7 @@ def _integer(spec: ColumnSpec, values: Array) -> Array:
 
 def _whole(spec: ColumnSpec, values: Array) -> Array:
     _refuse(spec, np.isnan(values), values, f"is missing (NaN), and {spec.kind.value} cannot say so")
-    beyond = np.abs(values) > LARGEST_EXACT_INTEGER
+    beyond = np.abs(values) >= LARGEST_EXACT_INTEGER
     _refuse(spec, beyond, values, "is too large to be exact; send it as an integer")
     _refuse(spec, values != np.trunc(values), values, f"is no whole number, and the model wants {spec.kind.value}")
     return values.astype(np.int64)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyball.kernel.errors import InvalidInput, Unavailable
-from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, Prediction, Signature
+from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, Matrix, Prediction, Signature
 from flyball.serving.joining import Predicted, predict_together
 from flyball.serving.served_model import ServedModel
 from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
@@ -126,3 +126,13 @@ def test_each_request_gets_what_it_would_have_got_alone(requests: list[list[tupl
         else:
             assert labels(outcome) == pytest.approx([a + b for a, b in rows])
     assert len(model.calls) <= 1 + 2 * bad * (len(requests) - 1).bit_length()
+
+
+def test_named_rows_that_lie_side_by_side_are_joined_as_they_lie() -> None:
+    model = Sum()
+    one, two = (
+        NamedRows(columns=Matrix(("b", "a"), np.array([row], dtype=np.float64))) for row in ((2.0, 1.0), (4.0, 3.5))
+    )
+    found = predict_together(ServedModel(model, DOUBLES), [one, named([1], [3]), two])
+    assert [labels(outcome) for outcome in found] == [[3], [4], [7.5]]
+    assert model.calls == [2, 1]

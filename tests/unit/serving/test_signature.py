@@ -100,7 +100,7 @@ def test_a_column_that_may_be_left_out_is_filled_with_nan_or_refused() -> None:
         enforce(optional("long"), named(a=[1.0]))
 
 
-@given(st.lists(st.integers(-(2**53), 2**53), min_size=1))
+@given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1))
 def test_whole_numbers_survive_the_way_over_floats(values: list[int]) -> None:
     found = enforce(signature(a="long"), named(a=np.array(values, dtype=np.float64)))
     assert found["a"].tolist() == values
@@ -142,3 +142,26 @@ def test_a_matrix_is_held_as_its_columns_are(kinds: tuple[str, str], values: Any
 def test_a_matrix_for_columns_of_several_types_is_taken_apart() -> None:
     found = enforce(signature(a="double", b="long"), MatrixRows(values=np.array([[0.5, 2.0]])))
     assert {name: array.dtype.name for name, array in found.items()} == {"a": "float64", "b": "int64"}
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_columns_that_lie_side_by_side_stay_so_in_the_signatures_order(names: tuple[str, str]) -> None:
+    values = np.array([[1.0, 2.0], [3.0, np.nan]])
+    found = enforce(signature(a="double", b="double"), NamedRows(columns=Matrix(names, values)))
+    assert isinstance(found, Matrix)
+    assert list(found) == ["a", "b"]
+    for place, name in enumerate(names):
+        np.testing.assert_array_equal(found[name], values[:, place])
+
+
+@pytest.mark.parametrize(
+    ("names", "match"), [(("a",), "missing column 'b'"), (("a", "b", "c"), "unknown column 'c'"), (("a", "c"), "'b'")]
+)
+def test_columns_side_by_side_are_held_to_their_names(names: tuple[str, ...], match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        enforce(signature(a="double", b="double"), NamedRows(columns=Matrix(names, np.ones((2, len(names))))))
+
+
+def test_a_double_that_may_be_a_rounded_integer_is_none() -> None:
+    with pytest.raises(InvalidInput, match="exact"):
+        enforce(signature(a="long"), named(a=np.array([2.0**53])))

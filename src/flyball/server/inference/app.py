@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from flyball.server.inference.answering import Answering
 from flyball.server.inference.authorisation import Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
-from flyball.server.inference.routes import Route, RouteTable
-from flyball.server.inference.verbs import Verbs
+from flyball.server.inference.routes import RouteTable
+from flyball.server.inference.verbs import all_routes
 from flyball.server.routing import PUBLIC
 from flyball.serving.host import ModelHost
 from flyball.serving.plane import DataPlane
@@ -17,9 +16,10 @@ from flyball.serving.plane import DataPlane
 class InferenceApp:
     """Answer the requests of one event loop. Nothing here blocks; what may is done in other threads."""
 
-    def __init__(self, routes: Sequence[Route], *, authorise: Authorise) -> None:
-        self.table = RouteTable(routes)
-        self._authorisation = Authorisation(authorise)
+    def __init__(self, answering: Answering, *, authorise: Authorise) -> None:
+        self.answering = answering
+        self.authorisation = Authorisation(authorise)
+        self.table = RouteTable(all_routes(answering))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""
@@ -37,7 +37,9 @@ class InferenceApp:
         match = self.table.find(scope["method"], scope["path"])
         call = Call(scope, receive, match.path)
         if match.route.permission != PUBLIC:
-            call.caller = await self._authorisation.caller(call, match.route.permission)
+            call.caller = await self.authorisation.caller(
+                call.headers.get(b"authorization", b""), match.route.permission
+            )
         return await match.route.handler(call)
 
 
@@ -47,4 +49,4 @@ def build_app(host: ModelHost | DataPlane, *, authorise: Authorise, max_request_
     Health and version answer without a token: they say nothing about the model, and probes carry none.
     """
     models = host if isinstance(host, ModelHost) else ModelHost([host])
-    return InferenceApp(Verbs(models, max_request_bytes=max_request_bytes).routes(), authorise=authorise)
+    return InferenceApp(Answering(models, max_request_bytes=max_request_bytes), authorise=authorise)

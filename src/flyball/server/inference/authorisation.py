@@ -10,7 +10,6 @@ from typing import TypeAlias
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import Unauthenticated
-from flyball.server.inference.http import Call
 
 Authorise: TypeAlias = Callable[[str, Permission], str]
 """Return the name of whoever holds a token, if that may do this; else raise Unauthenticated or PermissionDenied. It may block."""
@@ -35,14 +34,14 @@ class Authorisation:
         self._asking: dict[_Key, asyncio.Future[str]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="authorise")
 
-    async def caller(self, call: Call, permission: Permission) -> str:
-        """Return who is calling.
+    async def caller(self, header: bytes, permission: Permission) -> str:
+        """Return who is calling, by what was presented (`Bearer <token>`).
 
         Raises:
             Unauthenticated: nothing was presented, or it is wrong, expired or revoked.
             PermissionDenied: who is calling may not do this.
         """
-        key = call.headers.get(b"authorization", b""), permission
+        key = header, permission
         known = self._known.get(key)
         if known is not None:
             name, asked_s = known

@@ -16,7 +16,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
-OK, BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, UNREAD_TYPE, UNREADY = 200, 400, 404, 405, 415, 503
+OK, BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE, UNREAD_TYPE, UNREADY = 200, 400, 404, 405, 406, 415, 503
 
 
 class Answer:

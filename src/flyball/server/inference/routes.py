@@ -75,6 +75,16 @@ class RouteTable:
         )
 
 
+def get(path: str, permission: Permission | Public, handler: Handler, summary: str) -> Route:
+    """Return a row that reads."""
+    return Route(method="GET", path=path, permission=permission, handler=handler, summary=summary)
+
+
+def post(path: str, permission: Permission | Public, handler: Handler, summary: str) -> Route:
+    """Return a row that asks for something to be done."""
+    return Route(method="POST", path=path, permission=permission, handler=handler, summary=summary)
+
+
 def _pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", path)
     return re.compile("".join(f"(?P<{part}>[^/]+)" if at % 2 else re.escape(part) for at, part in enumerate(parts)))

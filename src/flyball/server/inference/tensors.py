@@ -1,188 +1,184 @@
-"""Open Inference tensors to columns and back."""
+"""Tensors of the Open Inference Protocol to rows, and predictions to tensors; however they were written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.entities import Array, ColumnKind, ColumnSpec, Signature
-from flyball.serving.requests import InferAnswer, InferRequest
+from flyball.server.inference.datatypes import BYTES, OF_KIND, Datatype, name_of, texts_of
+from flyball.serving.entities import Array, ColumnKind, ColumnSpec, Matrix, Prediction, Signature
 from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
-from flyball.wire.inference import (
-    AnswerParameters,
-    InferAnswerBody,
-    InferBody,
-    InputTensor,
-    ModelMetadata,
-    OutputTensor,
-    Scalar,
-    TensorMetadata,
-)
+from flyball.wire.inference import ModelMetadata, TensorMetadata
 
-PREDICTION, SCORE = "prediction", "score"
-# datatype: what numpy keeps it as, and the types that JSON may bring for it
-_DATATYPES: dict[str, tuple[str, frozenset[type]]] = {
-    "BOOL": ("bool", frozenset({bool})),
-    "BYTES": ("object", frozenset({str})),
-    **{
-        f"{sign}INT{bits}": (f"{sign.lower()}int{bits}", frozenset({int}))
-        for sign in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
-    **{f"FP{bits}": (f"float{bits}", frozenset({int, float, type(None)})) for bits in (16, 32, 64)},
+PREDICTION, SCORE, PROBABILITIES = "prediction", "score", "probabilities"
+MATRIX_DIMENSIONS = 2
+# What clients of the protocol say a tensor stands for, and the datatypes of which it can be said; all of it is what the
+# signature makes of the tensor anyway.
+_CONTENT_TYPES: Final[Mapping[str, frozenset[str] | None]] = {
+    "np": None,
+    "pd": None,
+    "str": frozenset({BYTES}),
+    "datetime": frozenset({BYTES}),
+    "base64": frozenset({BYTES}),
 }
-_OF_KIND = {
-    ColumnKind.BOOLEAN: "BOOL",
-    ColumnKind.INTEGER: "INT32",
-    ColumnKind.LONG: "INT64",
-    ColumnKind.FLOAT: "FP32",
-    ColumnKind.DOUBLE: "FP64",
-    ColumnKind.STRING: "BYTES",
-    ColumnKind.BINARY: "BYTES",
-    ColumnKind.DATETIME: "BYTES",
-}
-_OF_DTYPE = {kept_as: datatype for datatype, (kept_as, _allowed) in _DATATYPES.items()}
-_MATRIX_DIMENSIONS = 2
 
 
-def to_request(body: InferBody, signature: Signature, *, caller: str, size_bytes: int) -> InferRequest:
-    """Translate an infer request.
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of a request: its values in its shape. `is_text` says of BYTES that they are text, whatever the column."""
+
+    name: str
+    values: Array
+    is_text: bool = True
+
+
+def count_of(shape: Sequence[int], *, tensor: str) -> int:
+    """Return how many values a shape holds.
 
     Raises:
-        InvalidInput: a tensor whose data do not fit its shape or type; `field` names it.
-        Unsupported: a datatype that is not served.
+        InvalidInput: no shape, or a negative size in it.
     """
-    return InferRequest(
-        rows=_rows(body.inputs, signature),
-        request_id=body.id,
-        event_time_ms=body.parameters.event_time_ms,
-        prediction_ids=body.parameters.prediction_ids,
-        sticky_key=body.parameters.sticky_key,
-        caller=caller,
-        size_bytes=size_bytes,
-    )
+    if not shape or min(shape) < 0:
+        raise InvalidInput(f"tensor '{tensor}' has the impossible shape {list(shape)}", field=tensor)
+    return math.prod(shape)
 
 
-def to_answer(answer: InferAnswer, body: InferBody, *, model: str) -> InferAnswerBody:
-    """Translate an answer, with the outputs that were asked for.
+def check_content_type(content_type: str | None, datatype: Datatype | None, *, tensor: str) -> None:
+    """Refuse what a tensor cannot stand for.
+
+    Raises:
+        Unsupported: a content type that is not known here, or not of this datatype.
+    """
+    if content_type is None:
+        return
+    if content_type not in _CONTENT_TYPES:
+        raise Unsupported(
+            f"'{tensor}': content type '{content_type}' is not known here; known: {', '.join(_CONTENT_TYPES)}",
+            field=tensor,
+        )
+    wanted = _CONTENT_TYPES[content_type]
+    if wanted is not None and datatype is not None and datatype.name not in wanted:
+        raise InvalidInput(f"tensor '{tensor}' is {datatype.name} and cannot be '{content_type}'", field=tensor)
+
+
+def rows_of(tensors: Sequence[Tensor], signature: Signature) -> Rows:
+    """Make rows of tensors: one a column, or one for all columns in the signature's order, whatever it is called.
+
+    Raises:
+        InvalidInput: no tensor, the same one twice, or one that is no column; `field` names it.
+    """
+    if not tensors:
+        raise InvalidInput("'inputs' is empty; send a tensor for each column, or one for all", field="inputs")
+    specs = {spec.name: spec for spec in signature.inputs}
+    if len(tensors) == 1:
+        alone = _alone(tensors[0], signature)
+        if alone is not None:
+            return alone
+    _refuse_twice([tensor.name for tensor in tensors])
+    return NamedRows(columns=_columns(tensors, specs))
+
+
+def _alone(tensor: Tensor, signature: Signature) -> Rows | None:
+    """Return the rows of a tensor that brings all columns, or is the only one that the model wants; None for a column."""
+    if len(signature.inputs) == 1:
+        [spec] = signature.inputs
+        values = _typed(tensor, spec)
+        return PositionalRows(columns=(values if spec.tensor is not None else _column(tensor.name, values),))
+    values = tensor.values
+    if values.ndim != MATRIX_DIMENSIONS:
+        return None
+    if values.dtype != object:
+        return MatrixRows(values=values)
+    columns = [Tensor(tensor.name, column, tensor.is_text) for column in values.T]
+    return PositionalRows(columns=tuple(_typed(column, spec) for column, spec in _paired(columns, signature)))
+
+
+def _paired(columns: Sequence[Tensor], signature: Signature) -> list[tuple[Tensor, ColumnSpec | None]]:
+    specs: Sequence[ColumnSpec | None] = signature.inputs
+    return list(zip(columns, specs if len(specs) == len(columns) else [None] * len(columns), strict=True))
+
+
+def _columns(tensors: Sequence[Tensor], specs: Mapping[str, ColumnSpec]) -> Mapping[str, Array]:
+    """Return columns by name; as one matrix where they are alike, because a matrix is checked and joined at once."""
+    columns = {}
+    for tensor in tensors:
+        spec = specs.get(tensor.name)
+        typed = _typed(tensor, spec)
+        columns[tensor.name] = typed if spec is not None and spec.tensor is not None else _column(tensor.name, typed)
+    kinds = {(column.dtype, len(column), column.ndim) for column in columns.values()}
+    [dtype, _rows, dimensions] = next(iter(kinds))
+    if len(kinds) > 1 or dtype.kind != "f" or dimensions != 1:
+        return columns
+    return Matrix(tuple(columns), np.array(list(columns.values())).T)
+
+
+def _typed(tensor: Tensor, spec: ColumnSpec | None) -> Array:
+    """Return a tensor's values, bytes as texts unless the column takes bytes."""
+    if tensor.values.dtype != object or (spec is not None and spec.kind is ColumnKind.BINARY and not tensor.is_text):
+        return tensor.values
+    return texts_of(tensor.values, tensor=tensor.name)
+
+
+def _column(name: str, values: Array) -> Array:
+    if values.ndim == 1:
+        return values
+    if values.shape[1:] != (1,):
+        raise InvalidInput(
+            f"tensor '{name}' has shape {list(values.shape)}; a column has [rows] or [rows, 1], and a matrix of all "
+            "columns comes alone",
+            field=name,
+        )
+    return values[:, 0]
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput(f"tensor '{name}' is sent twice", field=name)
+
+
+def outputs_of(prediction: Prediction, wanted: Sequence[str]) -> dict[str, Array]:
+    """Return the outputs that were asked for, all of them when none is named; `probabilities` only when it is.
 
     Raises:
         InvalidInput: an output that there is not.
     """
-    prediction = answer.prediction
-    outputs = {PREDICTION: _output(PREDICTION, prediction.labels)}
+    outputs = {PREDICTION: prediction.labels}
     if prediction.scores is not None:
-        outputs[SCORE] = _output(SCORE, prediction.scores)
-    outputs |= {name: _output(name, values) for name, values in prediction.outputs.items()}
-    wanted = [output.name for output in body.outputs] or list(outputs)
+        outputs[SCORE] = prediction.scores
+    outputs |= prediction.outputs
+    if not wanted:
+        return outputs
+    if prediction.probabilities is not None:
+        outputs.setdefault(PROBABILITIES, prediction.probabilities)
     for name in wanted:
         if name not in outputs:
             raise InvalidInput(f"there is no output '{name}'; there are: {', '.join(outputs)}", field="outputs")
-    return InferAnswerBody(
-        model_name=model,
-        model_version=str(answer.version),
-        id=answer.request_id,
-        parameters=AnswerParameters(prediction_ids=list(answer.prediction_ids), role=answer.role),
-        outputs=[outputs[name] for name in wanted],
-    )
+    return {name: outputs[name] for name in wanted}
 
 
 def to_metadata(name: str, signature: Signature, *, versions: Sequence[int]) -> ModelMetadata:
     """Describe the tensors of a model."""
-    inputs = [_describe(spec) for spec in signature.inputs]
     outputs = []
     if signature.output is not None:
         widest = {ColumnKind.INTEGER: ColumnKind.LONG, ColumnKind.FLOAT: ColumnKind.DOUBLE}
-        datatype = _OF_KIND[widest.get(signature.output, signature.output)]
+        datatype = OF_KIND[widest.get(signature.output, signature.output)]
         outputs = [TensorMetadata(name=PREDICTION, datatype=datatype, shape=[-1])]
     return ModelMetadata(
-        name=name, versions=[str(version) for version in versions], platform="flyball", inputs=inputs, outputs=outputs
+        name=name,
+        versions=[str(version) for version in versions],
+        platform="flyball",
+        inputs=[_described(spec) for spec in signature.inputs],
+        outputs=outputs,
     )
 
 
-def _describe(spec: ColumnSpec) -> TensorMetadata:
+def _described(spec: ColumnSpec) -> TensorMetadata:
     if spec.tensor is None:
-        return TensorMetadata(name=spec.name, datatype=_OF_KIND[spec.kind], shape=[-1])
-    return TensorMetadata(name=spec.name, datatype=_OF_DTYPE[spec.tensor.dtype], shape=[-1, *spec.tensor.shape])
-
-
-def _rows(tensors: Sequence[InputTensor], signature: Signature) -> Rows:
-    if not tensors:
-        raise InvalidInput("'inputs' is empty; send a tensor for each column, or one for all", field="inputs")
-    if any(spec.tensor is not None for spec in signature.inputs):
-        return _tensors(tensors, named=signature.named)
-    if len(tensors) == 1 and len(tensors[0].shape) == _MATRIX_DIMENSIONS:
-        return MatrixRows(values=_array(tensors[0]))
-    columns: dict[str, Array] = {}
-    for tensor in tensors:
-        if tensor.name in columns:
-            raise InvalidInput(f"tensor '{tensor.name}' is sent twice", field=tensor.name)
-        columns[tensor.name] = _column(tensor)
-    return NamedRows(columns=columns)
-
-
-def _tensors(tensors: Sequence[InputTensor], *, named: bool) -> Rows:
-    if not named and len(tensors) == 1:
-        return PositionalRows(columns=(_array(tensors[0]),))
-    names = [tensor.name for tensor in tensors]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidInput(f"tensor '{name}' is sent twice", field=name)
-    return NamedRows(columns={tensor.name: _array(tensor) for tensor in tensors})
-
-
-def _column(tensor: InputTensor) -> Array:
-    if tensor.shape[1:] not in ([], [1]):
-        raise InvalidInput(
-            f"tensor '{tensor.name}' has shape {tensor.shape}; a column has [rows] or [rows, 1], and a matrix of all "
-            "columns comes alone",
-            field=tensor.name,
-        )
-    return _array(tensor).ravel()
-
-
-def _array(tensor: InputTensor) -> Array:
-    if tensor.datatype not in _DATATYPES:
-        raise Unsupported(
-            f"tensor '{tensor.name}' is {tensor.datatype}; served here: {', '.join(_DATATYPES)}", field=tensor.name
-        )
-    kept_as, allowed = _DATATYPES[tensor.datatype]
-    values = _flat(tensor)
-    strange = set(map(type, values)) - allowed
-    if strange:
-        names = ", ".join(sorted("null" if kind is type(None) else kind.__name__ for kind in strange))
-        raise InvalidInput(f"tensor '{tensor.name}' is {tensor.datatype} and its data hold {names}", field=tensor.name)
-    try:
-        return np.array(values, dtype=kept_as).reshape(tensor.shape)
-    except OverflowError as error:
-        raise InvalidInput(
-            f"tensor '{tensor.name}' holds a number beyond {tensor.datatype}: {error}", field=tensor.name
-        ) from error
-
-
-def _flat(tensor: InputTensor) -> list[Scalar]:
-    if any(size < 0 for size in tensor.shape) or not tensor.shape:
-        raise InvalidInput(f"tensor '{tensor.name}' has the impossible shape {tensor.shape}", field=tensor.name)
-    nested = [row for row in tensor.data if isinstance(row, list)]
-    if nested and (len(nested) != len(tensor.data) or {len(row) for row in nested} != {math.prod(tensor.shape[1:])}):
-        raise InvalidInput(
-            f"tensor '{tensor.name}' has rows that do not fit its shape {tensor.shape}", field=tensor.name
-        )
-    values = [value for row in nested for value in row] or [
-        value for value in tensor.data if not isinstance(value, list)
-    ]
-    if len(values) != math.prod(tensor.shape):
-        raise InvalidInput(
-            f"tensor '{tensor.name}' has {len(values)} values, its shape {tensor.shape} wants {math.prod(tensor.shape)}",
-            field=tensor.name,
-        )
-    return values
-
-
-def _output(name: str, values: Array) -> OutputTensor:
-    return OutputTensor(
-        name=name, shape=list(values.shape), datatype=_OF_DTYPE[values.dtype.name], data=values.ravel().tolist()
-    )
+        return TensorMetadata(name=spec.name, datatype=OF_KIND[spec.kind], shape=[-1])
+    return TensorMetadata(name=spec.name, datatype=name_of(np.dtype(spec.tensor.dtype)), shape=[-1, *spec.tensor.shape])

@@ -1,0 +1,110 @@
+"""What every protocol's verbs share: the models, the room where requests wait, and threads for what is large."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from flyball.server.inference.encodings import unfolded
+from flyball.server.inference.exchange import Asker, Exchange
+from flyball.server.inference.http import Answer, Call, Receive, whole_number
+from flyball.server.inference.waiting import WaitingRoom
+from flyball.serving.host import ModelHost
+from flyball.serving.plane import DataPlane
+from flyball.serving.requests import InferAnswer, InferRequest
+
+TIMEOUT_HEADER = b"x-request-timeout-ms"
+LONGEST_TIMEOUT_MS = 3_600_000
+# Reading a body of this size takes about as long as handing it to another thread; a larger one must not hold up the others.
+READ_HERE_BYTES = 65_536
+WRITTEN_HERE_ROWS = 1_024
+THREADS = 2
+
+ResultT = TypeVar("ResultT")
+
+
+class Answering:
+    """Read, predict, write. Belongs to one event loop."""
+
+    def __init__(self, host: ModelHost, *, max_request_bytes: int) -> None:
+        self.host = host
+        self.max_request_bytes = max_request_bytes
+        self._room = WaitingRoom()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bodies")
+
+    async def exchange(self, call: Call, plane: DataPlane, read: Callable[[bytes], Exchange]) -> Answer:
+        """Answer a request over HTTP.
+
+        Raises:
+            FlyballError: what `read` raises, and what `DataPlane.infer` does.
+            DeadlineExceeded: the time that the header or the request gives is over.
+            ClientGone: nobody waits for the answer any more.
+        """
+        timeout_s = _timeout_s(call)
+        sent = await call.body(limit_bytes=self.max_request_bytes)
+        encoding = call.header(b"content-encoding")
+
+        def parse() -> Exchange:
+            return read(unfolded(sent, encoding, limit_bytes=self.max_request_bytes) if encoding else sent)
+
+        # A folded body may be much larger than it looks.
+        asked = parse() if len(sent) <= READ_HERE_BYTES and not encoding else await self.elsewhere(parse)
+        answer = await self.predict(
+            plane, asked.request, timeout_s=shorter(timeout_s, asked.timeout_s), receive=call.receive
+        )
+        reply = await self.written(lambda: asked.write(answer), answer)
+        headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+        return Answer(reply.body, content_type=reply.media_type.encode(), headers=headers)
+
+    async def predict(
+        self, plane: DataPlane, request: InferRequest, *, timeout_s: float | None, receive: Receive | None
+    ) -> InferAnswer:
+        """Return the answer to a request; `receive` is where ASGI tells of a client that went away."""
+        return await self._room.answer(plane, request, timeout_s=timeout_s, receive=receive)
+
+    async def written(self, write: Callable[[], ResultT], answer: InferAnswer) -> ResultT:
+        """Write an answer, a large one in another thread."""
+        return write() if len(answer.prediction_ids) <= WRITTEN_HERE_ROWS else await self.elsewhere(write)
+
+    async def elsewhere(self, work: Callable[[], ResultT]) -> ResultT:
+        """Do what takes long in another thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def asker_of(plane: DataPlane, *, caller: str, model: str, version: str = "") -> Asker:
+    """Return who asks, and what the model that is asked wants.
+
+    Raises:
+        InvalidInput: the version is no number.
+        NotFound: it is not served here.
+        Unavailable: no version is loaded yet.
+    """
+    if not version:
+        return Asker(caller=caller, model=model, signature=plane.signature)
+    number = version_of(version)
+    return Asker(caller=caller, model=model, signature=plane.signature_of(number), version=number)
+
+
+def version_of(text: str) -> int:
+    """Read the number of a version out of a path or a message.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    return whole_number(text, what="version", least=1, most=2**31 - 1)
+
+
+def shorter(first_s: float | None, second_s: float | None) -> float | None:
+    """Return the shorter of two times, either of which may not be given."""
+    given = [time_s for time_s in (first_s, second_s) if time_s is not None]
+    return min(given) if given else None
+
+
+def _timeout_s(call: Call) -> float | None:
+    given = call.headers.get(TIMEOUT_HEADER)
+    if given is None:
+        return None
+    text = given.decode("latin-1")
+    return whole_number(text, what=TIMEOUT_HEADER.decode(), least=1, most=LONGEST_TIMEOUT_MS) / 1_000

@@ -1,0 +1,155 @@
+"""The Open Inference Protocol, version 2, over HTTP: a few lines a verb."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+import flyball
+from flyball.governance.permissions import Permission
+from flyball.kernel.errors import Unavailable
+from flyball.server.inference import tensors
+from flyball.server.inference.answering import Answering, asker_of, version_of
+from flyball.server.inference.exchange import JSON, OCTETS
+from flyball.server.inference.http import OK, UNREAD_TYPE, UNREADY, Answer, Call, Refused, json_answer, whole_number
+from flyball.server.inference.infer import HEADER_LENGTH, read_infer
+from flyball.server.inference.invocations import parse_media_type
+from flyball.server.inference.routes import Route, get, post
+from flyball.server.routing import PUBLIC
+from flyball.serving.plane import DataPlane
+from flyball.wire import inference as shapes
+
+EXTENSIONS = ("binary_tensor_data", "model_repository")
+READY = "READY"
+# A body that says which model is meant is a line of JSON.
+SMALL_BYTES = 65_536
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
+_MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+
+
+class OpenInference:
+    """The verbs of the protocol."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+
+    def routes(self) -> list[Route]:
+        """Return the table."""
+        infer, change = Permission.ENDPOINTS_INFER, Permission.ENDPOINTS_WRITE
+        return [
+            get("/v2", PUBLIC, self.server, "Say what this server is"),
+            get("/v2/health/live", PUBLIC, self.live, "Tell whether the process answers"),
+            get("/v2/health/ready", PUBLIC, self.ready, "Tell whether requests can be sent"),
+            get(_MODEL, infer, self.model, "Describe a model"),
+            get(_VERSION, infer, self.model, "Describe a version of a model"),
+            get(f"{_MODEL}/ready", PUBLIC, self.model_ready, "Tell whether a model can be asked"),
+            get(f"{_VERSION}/ready", PUBLIC, self.model_ready, "Tell whether a version can be asked"),
+            post(f"{_MODEL}/infer", infer, self.infer, "Predict tensors"),
+            post(f"{_VERSION}/infer", infer, self.infer, "Predict tensors with one version"),
+            post("/v2/repository/index", infer, self.index, "List the versions that are served"),
+            post("/v2/repository/models/{name}/load", change, self.load, "Load a model"),
+            post("/v2/repository/models/{name}/unload", change, self.unload, "Unload a model"),
+        ]
+
+    async def infer(self, call: Call) -> Answer:
+        """Predict tensors."""
+        plane = self._plane(call)
+        asker = asker_of(plane, caller=call.caller, model=call.path["name"], version=call.path.get("version", ""))
+        read = partial(read_infer, asker=asker, header_length=_header_length(call))
+        return await self._answering.exchange(call, plane, read)
+
+    async def model(self, call: Call) -> Answer:
+        """Describe a model."""
+        plane, version = self._plane(call), call.path.get("version", "")
+        signature = plane.signature_of(version_of(version)) if version else plane.signature
+        return json_answer(tensors.to_metadata(call.path["name"], signature, versions=sorted(plane.routing.versions)))
+
+    async def model_ready(self, call: Call) -> Answer:
+        """Tell whether a model, or a version of it, can be asked."""
+        plane, version = self._plane(call), call.path.get("version", "")
+        ready = plane.ready
+        if ready and version:
+            plane.signature_of(version_of(version))
+        return json_answer(shapes.ModelReadiness(name=call.path["name"], ready=ready), status=OK if ready else UNREADY)
+
+    async def ready(self, _call: Call) -> Answer:
+        """Tell whether requests can be sent."""
+        ready = self._answering.host.ready
+        return json_answer(shapes.Readiness(ready=ready), status=OK if ready else UNREADY)
+
+    async def server(self, _call: Call) -> Answer:
+        """Say what this server is."""
+        return json_answer(server_metadata())
+
+    async def live(self, _call: Call) -> Answer:
+        """Tell whether the process answers."""
+        return json_answer(shapes.Liveness(live=True))
+
+    async def index(self, call: Call) -> Answer:
+        """List the versions that are served."""
+        await _small_body(call, shapes.IndexBody)  # only what is ready is served, so `ready` changes nothing
+        return Answer(msgspec.json.encode(index_of(self._answering)))
+
+    async def load(self, call: Call) -> Answer:
+        """Load a model."""
+        await _small_body(call, shapes.RepositoryBody)
+        await self._answering.elsewhere(partial(self._answering.host.load, call.path["name"]))
+        return Answer(b"{}")
+
+    async def unload(self, call: Call) -> Answer:
+        """Unload a model."""
+        await _small_body(call, shapes.RepositoryBody)
+        await self._answering.elsewhere(partial(self._answering.host.unload, call.path["name"]))
+        return Answer(b"{}")
+
+    def _plane(self, call: Call) -> DataPlane:
+        return self._answering.host.plane(call.path["name"])
+
+
+def server_metadata() -> shapes.ServerMetadata:
+    """Say what this server is."""
+    return shapes.ServerMetadata(name="flyball", version=flyball.__version__, extensions=list(EXTENSIONS))
+
+
+def index_of(answering: Answering) -> list[shapes.IndexedModel]:
+    """List the versions that are served, under each name that they answer to."""
+    found = []
+    for plane in answering.host.planes:
+        try:
+            versions = sorted(plane.routing.versions)
+        except Unavailable:
+            continue
+        found += [
+            shapes.IndexedModel(name=name, version=str(version), state=READY, reason="")
+            for name in dict.fromkeys(plane.names)
+            for version in versions
+        ]
+    return found
+
+
+def _header_length(call: Call) -> int | None:
+    """Return how much of the body is JSON, where bytes follow.
+
+    Raises:
+        Refused: the body is something else.
+    """
+    given = call.headers.get(_HEADER_LENGTH)
+    kind = call.headers.get(b"content-type")
+    if kind is not None:
+        name, _ = parse_media_type(kind.decode("latin-1"))
+        if name != JSON and (name != OCTETS or given is None):
+            raise Refused(
+                f"content type '{name}' is not read here; send {JSON}, or {OCTETS} with {HEADER_LENGTH}",
+                status=UNREAD_TYPE,
+            )
+    if given is None:
+        return None
+    return whole_number(given.decode("latin-1"), what=HEADER_LENGTH, least=0, most=2**62)
+
+
+async def _small_body(call: Call, shape: type[msgspec.Struct]) -> None:
+    """Read a body that may be left out, and refuse what it should not hold."""
+    body = await call.body(limit_bytes=SMALL_BYTES)
+    if body.strip():
+        shapes.decode(body, shape, what="the request")
