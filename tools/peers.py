@@ -30,10 +30,12 @@ class Peer:
     packages: tuple[str, ...]
     by_pip: pathlib.Path | None = None
     bare: tuple[str, ...] = ()
+    free: frozenset[str] = frozenset()  # model libraries whose version the peer chooses
 
     def fingerprint(self) -> str:
         """Return the digest of everything that the environment is made from."""
-        named = repr((self.packages, self.bare, constraints(), self.by_pip and self.by_pip.read_text(encoding="utf-8")))
+        pins = constraints(self.free)
+        named = repr((self.packages, self.bare, pins, self.by_pip and self.by_pip.read_text(encoding="utf-8")))
         return hashlib.sha256(named.encode()).hexdigest()
 
 
@@ -48,6 +50,8 @@ PEERS = {
     "bentoml": Peer(packages=("bentoml==1.4.*", "scikit-learn", "xgboost-cpu"), by_pip=TORCH),
     # LitServe reads forms, which carry arrays, with python-multipart alone.
     "litserve": Peer(packages=("litserve==0.2.*", "python-multipart", "scikit-learn", "xgboost-cpu"), by_pip=TORCH),
+    # It resolves with pandas 3, and fails when it is imported.
+    "evidently": Peer(packages=("evidently==0.7.*", "pandas<3", "pyarrow"), free=frozenset({"pandas"})),
     # 3.18 pins a companion that was never published. skops is what the models are kept in.
     "mlflow": Peer(packages=("mlflow==3.17.2", "skops", "xgboost-cpu"), by_pip=TORCH),
 }
@@ -64,10 +68,10 @@ def main(names: list[str]) -> int:
     return 0
 
 
-def constraints() -> str:
-    """Return the lines of our lock that pin the model libraries."""
+def constraints(free: frozenset[str] = frozenset()) -> str:
+    """Return the lines of our lock that pin the model libraries, but for those left free."""
     pins = [found[0].strip() for found in _PINNED.finditer(LOCK.read_text(encoding="utf-8"))]
-    return "\n".join(pin for pin in pins if pin.partition("==")[0] in MODEL_LIBRARIES) + "\n"
+    return "\n".join(pin for pin in pins if pin.partition("==")[0] in set(MODEL_LIBRARIES) - free) + "\n"
 
 
 def _make(home: pathlib.Path, peer: Peer) -> None:
@@ -81,7 +85,7 @@ def _make(home: pathlib.Path, peer: Peer) -> None:
         pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile"]
         subprocess.run([*pip, "-r", str(peer.by_pip)], check=True)
     pinned = home / "constraints.txt"
-    pinned.write_text(constraints(), encoding="utf-8")
+    pinned.write_text(constraints(peer.free), encoding="utf-8")
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     subprocess.run([*install, "--constraint", str(pinned), *peer.packages], check=True)
     if peer.bare:

@@ -10,18 +10,16 @@ import argparse
 import datetime as dt
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.environments import PEERS, ROOT, machine, make_peers, peer_version
 from benchmarks.monitoring.tables import Size, write_tables
 from flyball import __version__
 
-ROOT = Path(__file__).parents[2]
-PEER = ROOT / ".venv-peers" / "evidently"
-REQUIREMENTS = ("evidently==0.7.23", "pandas<3", "pyarrow")
+PEER = "evidently"
 SIZES = {
     "small": Size(rows=100_000, numbers=50, categories=10),
     "million": Size(rows=1_000_000, numbers=50, categories=10),
@@ -39,6 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks" / "monitoring.md")
     asked = parser.parse_args()
     rows: list[list[str]] = []
+    make_peers([PEER])
     for part in asked.parts.split(","):
         with tempfile.TemporaryDirectory(prefix="flyball-bench-") as folder:
             rows += _large(Path(folder)) if part == "large" else _beside(Path(folder), SIZES[part])
@@ -48,11 +47,10 @@ def main() -> None:
 
 
 def _beside(folder: Path, size: Size) -> list[list[str]]:
-    _make_peer()
     paths = write_tables(folder, size)
     ours = _run(Path(sys.executable), "flyball_run", folder, paths)
     frames = _run(Path(sys.executable), "flyball_run", folder, paths, "frames")
-    peer = _run(PEER / "bin" / "python", "evidently_run", folder, paths)
+    peer = _run(PEERS / PEER / "bin" / "python", "evidently_run", folder, paths)
     whole = [took["read_s"] + took["compare_s"] for took in (ours, peer)]
     return [
         _row(f"{size.text}, files to result", *whole, unit="s"),
@@ -87,22 +85,13 @@ def _row(work: str, ours: float, theirs: float, *, unit: str) -> list[str]:
     return [work, f"{ours:,.3g} {unit}", f"{theirs:,.4g} {unit}", f"{theirs / ours:,.1f} ×"]
 
 
-def _make_peer() -> None:
-    if (PEER / ".ready").exists():
-        return
-    print("installing Evidently", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", PEER], check=True)
-    subprocess.run([PEER / "bin" / "python", "-m", "pip", "install", "-q", *REQUIREMENTS], check=True)
-    (PEER / ".ready").touch()
-
-
 def _preface() -> list[str]:
     made = f"Made by `make bench-monitoring` on {dt.datetime.now(dt.UTC):%Y-%m-%d}: flyball {__version__}"
     return [
         "# Comparing tables, side by side",
         "",
-        f"{made}, {REQUIREMENTS[0].replace('==', ' ')} (its DataDriftPreset);",
-        f"CPython {platform.python_version()}, {os.cpu_count()} cores. Each in a process of its own, one after the other, on the",
+        f"{made}, Evidently {peer_version(PEER)} (its DataDriftPreset);",
+        f"{machine()}. Each in a process of its own, one after the other, on the",
         "same Parquet files; every fifth column has moved. Ours reads the files column by column while it compares, the peer reads them",
         "into pandas first. Of a column ours measures Wasserstein, Kolmogorov-Smirnov, energy, population stability, Jensen-Shannon,",
         "Hellinger, total variation and chi-square; the preset measures one distance. A ratio says how many times better ours is.",
