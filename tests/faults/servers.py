@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import urllib3
 from tests.faults.server_load import Api
+from tests.ports import free_port
 
 HOST = Path(__file__).with_name("server_host.py")
 PATIENCE_S = 60.0
@@ -24,9 +24,7 @@ class Servers:
 
     def __init__(self, folder: Path, *, database_url: str = "") -> None:
         self.home = folder / "home"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
         self.environment = {

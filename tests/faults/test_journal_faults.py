@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from tests.ports import free_port
 from tests.protocol.serving import serve
 
 from flyball.client import Client
@@ -66,12 +67,6 @@ for step in range(10_000_000):
     journal.write(Point("a" * 32, "loss", 0.5, step, step))
     os.write(1, step.to_bytes(4, "big"))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture
@@ -210,7 +205,11 @@ def test_a_killed_training_is_shipped_later_without_its_end(settings: Settings, 
     training = subprocess.Popen(command, env=environ(settings, uri), stdout=subprocess.PIPE, text=True)
     assert training.stdout is not None
     run_id = training.stdout.readline().strip()
-    time.sleep(1.0)
+    folder = settings.resolved_journal_folder
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(isinstance(record, shapes.Point) for record in records_of(folder)) <= 10:
+        assert time.monotonic() < deadline, "nothing is journalled"
+        time.sleep(0.05)
     training.kill()
     training.wait()
     with serve(platform, port=settings.port):

@@ -193,8 +193,8 @@ def test_a_run_whose_executing_process_is_killed_is_lost_and_resumed_without_rep
 
 
 def test_a_lease_is_renewed_while_a_step_runs(tmp_path: Path, sqlite: Database) -> None:
-    project = build_project(tmp_path, sqlite, SystemClock(), limits=Limits(lease_ttl_ms=3000))
-    project.write("import time\n\n@step\ndef slow():\n    time.sleep(7)\n\n@pipeline\ndef main():\n    slow()\n")
+    project = build_project(tmp_path, sqlite, SystemClock(), limits=Limits(lease_ttl_ms=8000))
+    project.write("import time\n\n@step\ndef slow():\n    time.sleep(10)\n\n@pipeline\ndef main():\n    slow()\n")
     run = project.pipelines.submit("shop:main", {}, actor="user:owner")
     thread, _ = in_background(project, run)
 
@@ -334,7 +334,7 @@ def test_a_daemon_that_left_the_process_group_does_not_hold_up_the_run(project: 
 
         @step
         def start() -> int:
-            code = "import time; time.sleep(20)"
+            code = "import time; time.sleep(600)"
             return subprocess.Popen([sys.executable, "-c", code], start_new_session=True).pid
 
         @pipeline
@@ -348,7 +348,7 @@ def test_a_daemon_that_left_the_process_group_does_not_hold_up_the_run(project: 
 
     assert isinstance(run.result, int)
     os.kill(run.result, signal.SIGKILL)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 200
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 import urllib3
+from tests.ports import free_port
 
 from flyball.client import Client
 from flyball.client.paths import api
@@ -182,12 +182,6 @@ def test_even_a_stubborn_child_ends_when_its_supervisor_is_killed(supervise: Cal
 
 
 # -- the whole of it
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Installation:

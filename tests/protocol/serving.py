@@ -15,7 +15,7 @@ import uvicorn
 from flyball.server.app import build_app
 from flyball.server.platform import Platform
 
-START_S = 20
+START_S = 60
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

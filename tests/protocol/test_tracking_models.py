@@ -237,7 +237,7 @@ def test_a_search_of_models_that_makes_no_sense_is_refused(tracking_server: Trac
         ),
         ({"datasets": [{"dataset_digest": "g1"}]}, "`dataset_name` in the `datasets` clause must be specified."),
         ({"page_token": "abc"}, "Invalid page token"),
-        ({"filter": "name = 'a' OR name = 'b'"}, "Invalid clause"),
+        ({"filter": "name = 'a' OR name = 'b'"}, "Invalid filter string"),
         ({"max_results": -1}, "'max_results'"),
     ):
         refused(tracking_server, "POST", "/search", 400, INVALID, message, {"experiment_ids": ["0"], **body})

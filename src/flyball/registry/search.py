@@ -16,6 +16,7 @@ from flyball.tracking.search import (
     Operator,
     Ordering,
     Vocabulary,
+    Wording,
     check_max_results,
     parse_filter,
     parse_order,
@@ -42,6 +43,7 @@ _MODEL_ORDER = Vocabulary(
     numbers=frozenset({"last_updated_timestamp"}),
     texts=frozenset({"name"}),
     aliases=_ALIASES,
+    wording=Wording(key="Invalid order by key"),
 )
 _VERSION_ORDER = Vocabulary(
     noun="model versions",

@@ -178,8 +178,8 @@ class Registry(RegisteredModels):
             )
         with self._database.transaction():
             found = self._lock_version(name, version)
-            archived = self._archive_others(found, wanted) if archive_existing else []
             changed = dataclasses.replace(found, stage=wanted, updated_ms=self._clock.now_ms())
+            archived = self._archive_others(changed) if archive_existing else []
             self._versions.save(changed)
             self._touch(name)
             payload: dict[str, JsonValue] = {"stage": wanted, "previous": found.stage, "archived": archived}
@@ -339,11 +339,12 @@ class Registry(RegisteredModels):
         self._record(RegistryEvent.VERSION_UPDATED, version.ref, payload=payload, actor=actor)
         return version
 
-    def _archive_others(self, version: ModelVersion, stage: Stage) -> list[int]:
+    def _archive_others(self, version: ModelVersion) -> list[int]:
+        """Archive who has the stage that `version` takes, at the same time."""
         archived: list[int] = []
         for other in self._all_versions(version.name):
-            if other.stage is stage and other.version != version.version:
-                self._versions.save(dataclasses.replace(other, stage=Stage.ARCHIVED, updated_ms=self._clock.now_ms()))
+            if other.stage is version.stage and other.version != version.version:
+                self._versions.save(dataclasses.replace(other, stage=Stage.ARCHIVED, updated_ms=version.updated_ms))
                 archived.append(other.version)
         return archived
 

@@ -111,12 +111,11 @@ class Application:
         return principal
 
     def _unserved(self, method: str, path: str) -> Response:
-        """Answer for a path that nobody serves; the MLflow client takes a 404 for a wrong method better than a 405."""
-        if not path.startswith(V1_PREFIX):
-            return render_refusal(NotFound("Not Found"), path, status=404)
+        """Answer for a path that nobody serves, or not by this method."""
         allowed = ", ".join(self._routes.methods(path))
         if not allowed:
-            return render_refusal(NotFound(f"{path} is not served here", field="path"), path, status=404)
-        response = render_refusal(Unsupported(f"{path} takes {allowed}, not {method}"), path, status=405)
+            said = f"{path} is not served here" if path.startswith(V1_PREFIX) else "Not Found"
+            return render_refusal(NotFound(said, field="path"), path, status=404)
+        response = render_refusal(Unsupported(f"this path takes {allowed}, not {method}"), path, status=405)
         response.headers["allow"] = allowed
         return response

@@ -169,7 +169,7 @@ class Experiments:
             self._record(TrackingEvent.EXPERIMENT_DELETED, experiment, actor=actor, payload={"run_count": count})
 
     def restore(self, experiment_id: str, *, actor: str) -> None:
-        """Bring an experiment back, and the runs that were deleted with it.
+        """Bring an experiment back with all its runs, as MLflow does: those too that were deleted before it.
 
         Raises:
             NotFound: there is none that is deleted.

@@ -17,18 +17,19 @@ from flyball.tracking.access import (
     lock_active_experiment,
     model_not_found,
     read_experiment_id,
-    run_not_found,
 )
 from flyball.tracking.entities import Lifecycle, LoggedModel, ModelId, ModelStatus, Page, RunId
 from flyball.tracking.events import TrackingEvent, model_ref, run_ref
 from flyball.tracking.limits import MAX_KEY_LENGTH, MAX_USER_TEXT_LENGTH, check_model_name
 from flyball.tracking.limits import check_text as check
+from flyball.tracking.model_pages import Question
 from flyball.tracking.names import random_name
 from flyball.tracking.ports import ExperimentStore, ModelStore, RunStore
-from flyball.tracking.search import MODELS, Ordering, check_max_results, page_of, parse_filter, parse_page_token
+from flyball.tracking.search import MODELS, Ordering, check_max_results, parse_filter
 
 MAX_RESULTS = 50_000
 DEFAULT_RESULTS = 100
+MAX_SOURCE_RUN_LENGTH = 32
 MAX_TAG_LENGTH = 100_000
 """As long as a registry tag: `mlflow.modelVersions` grows with every registration."""
 
@@ -68,7 +69,7 @@ class LoggedModels:
         """Make a model whose files follow; without an id it gets a new one.
 
         Raises:
-            NotFound: no such experiment or run.
+            NotFound: no such experiment.
             AlreadyExists: there is a model with the id.
             InvalidInput: the experiment is deleted, or an id, name, param or tag is not allowed.
         """
@@ -93,7 +94,8 @@ class LoggedModels:
             )
             self._store.insert(model)
             payload = {"experiment_id": model.experiment_id, "name": model.name, "model_type": model.model_type}
-            self._record(TrackingEvent.LOGGED_MODEL_CREATED, model, actor=actor, payload=payload, edges=_edges(model))
+            edges = self._edges(model)
+            self._record(TrackingEvent.LOGGED_MODEL_CREATED, model, actor=actor, payload=payload, edges=edges)
         return model
 
     def get(self, model_id: str, *, deleted: bool = False) -> LoggedModel:
@@ -195,16 +197,19 @@ class LoggedModels:
             InvalidInput: a filter, size or token that cannot be read.
         """
         limit = check_max_results(max_results, limit=MAX_RESULTS)
-        offset = parse_page_token(page_token)
+        experiments = [read_experiment_id(text) for text in experiment_ids]
+        question = Question(experiments=experiments, filter_text=filter_text, order=order_by)
+        offset = question.offset(page_token)
         found = self._store.search(
-            [read_experiment_id(text) for text in experiment_ids],
+            experiments,
             parse_filter(filter_text, MODELS),
             datasets=datasets,
             order=order_by,
             offset=offset,
             limit=limit + 1,
         )
-        return page_of(found, offset=offset, limit=limit)
+        token = question.token(offset + limit) if len(found) > limit else None
+        return Page(items=tuple(found[:limit]), next_token=token)
 
     def _free_id(self, model_id: str) -> ModelId:
         if not model_id:
@@ -218,11 +223,14 @@ class LoggedModels:
         return ModelId(model_id)
 
     def _source_run(self, run_id: str) -> RunId | None:
-        if not run_id:
-            return None
-        if not is_run_id(run_id) or self._runs.find(run_id) is None:
-            raise run_not_found(run_id)
-        return RunId(run_id)
+        """Take the run as it is named: the run of a model may be on another server, or removed."""
+        return RunId(check(run_id, field="source_run_id", limit=MAX_SOURCE_RUN_LENGTH)) if run_id else None
+
+    def _edges(self, model: LoggedModel) -> list[Edge]:
+        run_id = model.source_run_id
+        if run_id is None or not is_run_id(run_id) or self._runs.find(run_id) is None:
+            return []
+        return [Edge(subject=model_ref(model.model_id), relation="made-by", object=run_ref(run_id))]
 
     def _record(
         self,
@@ -234,12 +242,6 @@ class LoggedModels:
         edges: Sequence[Edge] = (),
     ) -> None:
         self._events.record(kind, actor=actor, subject=model_ref(model.model_id), payload=payload, edges=edges)
-
-
-def _edges(model: LoggedModel) -> list[Edge]:
-    if model.source_run_id is None:
-        return []
-    return [Edge(subject=model_ref(model.model_id), relation="made-by", object=run_ref(model.source_run_id))]
 
 
 def _check_values(items: Sequence[tuple[str, str]], *, field: str) -> dict[str, str]:

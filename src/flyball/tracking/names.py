@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 
+# All of them begin names at MLflow too, so that whoever tells a made name by its first word goes on doing so.
 ADJECTIVES = (
-    "able", "amber", "bold", "brave", "bright", "brisk", "calm", "clever", "cool", "crisp", "deft", "eager", "fair",
-    "fleet", "gentle", "glad", "grand", "keen", "kind", "lively", "lucid", "mellow", "merry", "mild", "neat", "nimble",
-    "noble", "polite", "proud", "quick", "quiet", "rapid", "rare", "ready", "serene", "sharp", "silent", "smooth",
-    "sober", "solid", "steady", "swift", "tidy", "vivid", "warm", "wise", "witty", "zesty",
+    "able", "adventurous", "bold", "bright", "calm", "carefree", "caring", "charming", "colorful", "dashing",
+    "delightful", "efficient", "enchanting", "fearless", "fortunate", "gentle", "gifted", "honorable", "industrious",
+    "inquisitive", "intelligent", "likeable", "luminous", "melodic", "nimble", "orderly", "peaceful", "persistent",
+    "placid", "polite", "rare", "resilient", "respected", "serious", "silent", "sincere", "skillful", "stately",
+    "thoughtful", "unique", "upbeat", "useful", "valuable", "welcoming", "whimsical", "wise", "youthful", "zealous",
 )  # fmt: skip
 NOUNS = (
     "ant", "ash", "bass", "bear", "birch", "bison", "carp", "cod", "colt", "crane", "crow", "deer", "dove", "eel",

@@ -101,11 +101,11 @@ class RunStore(Protocol):
         ...
 
     def delete_with_experiment(self, experiment_id: str) -> int:
-        """Put the active runs of an experiment into the bin, remembering which; return how many."""
+        """Put the active runs of an experiment into the bin; return how many."""
         ...
 
     def restore_with_experiment(self, experiment_id: str) -> int:
-        """Bring back those that `delete_with_experiment` put there; return how many."""
+        """Bring back all runs of an experiment, those too that were deleted before it; return how many."""
         ...
 
     def load(self, run_ids: Sequence[str]) -> list[Run]:

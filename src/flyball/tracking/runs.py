@@ -149,7 +149,7 @@ class Runs:
             after = dataclasses.replace(
                 before,
                 status=status or before.status,
-                end_ms=self._end_ms(before, status=status, end_ms=end_ms),
+                end_ms=_end_ms(before, status=status, end_ms=end_ms),
                 name=name or before.name,
             )
             self._store.update(after)
@@ -217,13 +217,6 @@ class Runs:
             artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
         )
 
-    def _end_ms(self, before: RunInfo, *, status: RunStatus | None, end_ms: int | None) -> int | None:
-        if end_ms is not None:
-            return end_ms or None
-        if status is not None and not status.ended:
-            return None
-        return self._clock.now_ms() if status is not None and not before.status.ended else before.end_ms
-
     def _record_status(self, before: RunInfo, after: RunInfo, *, actor: str) -> None:
         if not after.status.ended:
             if before.status is not after.status:
@@ -232,7 +225,7 @@ class Runs:
         run = self._store.load([after.run_id])[0]
         payload: dict[str, JsonValue] = {
             "status": after.status.value,
-            "end_ms": str(after.end_ms),
+            "end_ms": "" if after.end_ms is None else str(after.end_ms),
             "digest": logged_digest(run),
             "param_count": len(run.params),
             "metric_count": len(run.metrics),
@@ -273,3 +266,10 @@ def _agree_on_name(name: str, tag: str) -> str:
 def _edges(info: RunInfo, tags: Mapping[str, str]) -> list[Edge]:
     pipeline_run = tags.get(PIPELINE_RUN_TAG)
     return [made_by_pipeline(info.run_id, pipeline_run)] if pipeline_run else []
+
+
+def _end_ms(before: RunInfo, *, status: RunStatus | None, end_ms: int | None) -> int | None:
+    """Return the end as it was told: who says that a run ended without saying when leaves it open."""
+    if end_ms is not None:
+        return end_ms or None
+    return None if status is not None and not status.ended else before.end_ms

@@ -61,7 +61,7 @@ runs = Table(
     Column("end_ms", BigInteger),
     Column("artifact_uri", Text, nullable=False),
     Column("lifecycle", Text, nullable=False),
-    # True where a run went into the bin with its experiment, so that only those come back with it.
+    # Not read any more: all runs come back with their experiment. Taking it away would rewrite the table on some databases.
     Column("deleted_with_experiment", Boolean, nullable=False, default=False),
 )
 # In the order of a list of runs, so that its first page and its last cost the same.

@@ -9,7 +9,7 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.events import Edge
 from flyball.tracking.access import is_run_id
-from flyball.tracking.entities import Experiment, Lifecycle, Metric, Run, RunInfo
+from flyball.tracking.entities import Experiment, Metric, Run, RunInfo
 from flyball.tracking.events import dataset_edges, model_ref, run_ref
 from flyball.transfer.contents import RunDigest
 from flyball.transfer.entities import BATCH_POINTS, FoundRun, Imported, Kind, Point
@@ -40,7 +40,6 @@ class RunImport:
         self._target = target
         self._report = report
         self._experiment_id = experiment.experiment_id
-        self._in_the_bin = experiment.lifecycle is Lifecycle.DELETED
         self._waiting: list[_Whole] = []
 
     def take(self, found: FoundRun) -> list[RunInfo]:
@@ -117,8 +116,6 @@ class RunImport:
     def _insert(self, run: Run) -> RunInfo:
         stores, info = self._target.tracking, self._place(run.info)
         stores.runs.insert(info)
-        if self._in_the_bin and info.lifecycle is Lifecycle.DELETED:
-            self._target.finish.tie_to_experiment(info.run_id)
         stores.data.add_params(info, run.params)
         stores.data.put_tags(info, run.tags)
         if run.datasets:

@@ -135,7 +135,7 @@ def test_a_receiver_that_hangs_is_left(receiver: Receiver) -> None:
     started = time.monotonic()
     with pytest.raises(Unavailable, match="did not answer within"):
         egress("http://127.0.0.1", timeout_s=0.5).post(receiver.url, b"", {})
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_a_receiver_that_drips_is_left_as_well() -> None:

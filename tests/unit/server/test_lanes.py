@@ -59,12 +59,12 @@ def in_one_turn(lanes: Lanes, wanted: Sequence[tuple[Route, object]]) -> list[An
 
     def hold(_call: Call[Any]) -> Said:
         busy.set()
-        assert free.wait(20)
+        assert free.wait(60)
         return Said("held")
 
     async def run() -> list[Answer | BaseException]:
         holding = asyncio.create_task(lanes.answer(route(hold, lane=wanted[0][0].lane), call(None)))
-        await asyncio.to_thread(busy.wait, 20)
+        await asyncio.to_thread(busy.wait, 60)
         tasks = [asyncio.create_task(lanes.answer(one, call(body))) for one, body in wanted]
         await asyncio.sleep(0)
         free.set()

@@ -60,7 +60,8 @@ def test_a_run_that_somebody_else_holds_is_left_alone_for_a_while(platform: Plat
     platform.leases.acquire(f"pipeline-run/{submitted.id}", holder="worker:other", ttl_ms=60_000)
     worker = Worker(platform)
     thread = run(worker)
-    time.sleep(2.0)
+    eventually(lambda: len(platform.access.list(SERVICE)) == 1, "the run was not tried")
+    time.sleep(2.0)  # some more rounds
     worker.stop()
     thread.join(PATIENCE_S)
     assert platform.pipelines.get(submitted.id).state is RunState.QUEUED

@@ -196,7 +196,7 @@ def test_a_shadow_that_breaks_or_hangs_harms_nobody(
 
     class Hanging:
         def predict(self, columns: Columns) -> Prediction:
-            go.wait(20)
+            go.wait(280)
             raise RuntimeError("late")
 
     plane.switch(routing(model, shadow=Hanging()))

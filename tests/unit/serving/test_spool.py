@@ -82,7 +82,7 @@ def test_a_sink_that_hangs_does_not_hold_up_an_offer_or_the_disk(tmp_path: Path)
 
     class Hanging:
         def accept(self, endpoint: str, table: pa.Table) -> None:
-            release.wait(20)
+            release.wait(280)
 
     spool = open_spool(tmp_path, Hanging())
     for i in range(5):

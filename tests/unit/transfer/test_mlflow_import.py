@@ -259,7 +259,6 @@ def test_a_deleted_experiment_brings_its_runs_back(source: Path, tmp_path: Path)
     import_into(tmp_path / "home", database_url(source))
     with target_of(tmp_path / "home") as target:
         assert target.tracking.runs.restore_with_experiment("2") == 1
-        assert target.tracking.runs.restore_with_experiment("1") == 0
 
 
 @pytest.mark.parametrize("version", ["3.17.2"])

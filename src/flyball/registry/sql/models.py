@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from flyball.kernel.db import Database
 from flyball.kernel.errors import AlreadyExists
 from flyball.registry.entities import RegisteredModel
+from flyball.registry.naming import is_prompt
 from flyball.registry.search import Search
 from flyball.registry.sql.matching import insert_new, matches, paged, prompt_condition
 from flyball.registry.tables import model_aliases, model_tags, registered_models, version_counters
@@ -31,7 +32,7 @@ class SqlModelStore:
                 "created_by": model.created_by,
             }
             if not insert_new(connection, registered_models, row):
-                raise _taken(model.name, field="name")
+                raise _taken(model.name, field="name", prompt=is_prompt(model.tags))
             insert_new(connection, version_counters, {"name": model.name, "last": 0})
             _write_tags(connection, model)
 
@@ -91,9 +92,10 @@ class SqlModelStore:
             )
 
 
-def _taken(name: str, *, field: str) -> AlreadyExists:
+def _taken(name: str, *, field: str, prompt: bool = False) -> AlreadyExists:
+    kind = "Prompt" if prompt else "Registered Model"
     return AlreadyExists(
-        f"Registered Model (name={name}) already exists. Register a version of it, or choose another name", field=field
+        f"{kind} (name={name}) already exists. Register a version of it, or choose another name", field=field
     )
 
 

@@ -96,15 +96,12 @@ def _ordering(item: shapes.OrderBy) -> Ordering:
     prefix, dot, key = name.partition(".")
     if dot and prefix != "metrics":
         raise InvalidInput(f"Invalid order by field name: {name}. Only metrics are supported.", field="order_by")
-    if item.dataset_digest and not item.dataset_name:
-        raise InvalidInput(
-            "`dataset_digest` can only be specified if `dataset_name` is also specified.", field="order_by"
-        )
     try:
         field, resolved = MODELS.resolve(*((Field.METRIC.value, key) if dot else (Field.ATTRIBUTE.value, name)))
     except InvalidInput as error:
         raise InvalidInput(f"Invalid order by field name: {name[:100]}. {error.message}", field="order_by") from error
-    dataset = (item.dataset_name, item.dataset_digest or None) if item.dataset_name else None
+    named = (item.dataset_name or None, item.dataset_digest or None)
+    dataset = named if any(named) else None
     return Ordering(field=field, key=resolved, ascending=item.ascending is not False, dataset=dataset)
 
 

@@ -1,6 +1,6 @@
 """The search language of the MLflow protocol: one conjunction of comparisons, an order, and pages."""
 
-from flyball.tracking.search.clauses import Clause, Field, Operator, Ordering, Vocabulary
+from flyball.tracking.search.clauses import Clause, Field, Operator, Ordering, Vocabulary, Wording
 from flyball.tracking.search.ordering import parse_order
 from flyball.tracking.search.pages import Place, check_max_results, page_of, parse_page_token, parse_place, place_token
 from flyball.tracking.search.parser import parse_filter
@@ -16,6 +16,7 @@ __all__ = [
     "Ordering",
     "Place",
     "Vocabulary",
+    "Wording",
     "check_max_results",
     "page_of",
     "parse_filter",

@@ -81,8 +81,16 @@ class Ordering:
     field: Field
     key: str
     ascending: bool = True
-    dataset: tuple[str, str | None] | None = None
-    """Name and digest of the dataset whose metrics count; for metrics of logged models only."""
+    dataset: tuple[str | None, str | None] | None = None
+    """Name and digest, or one of them, of the dataset whose metrics count; for metrics of logged models only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """How an error begins: MLflow has words of its own for each kind of thing, and clients look for them."""
+
+    clause: str = "Invalid clause(s) in filter string"
+    key: str = "Invalid attribute key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,7 @@ class Vocabulary:
     keyed: tuple[Operator, ...] = TEXT_OPERATORS + PRESENCE_OPERATORS
     """How params and tags may be compared."""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    wording: Wording = field(default_factory=Wording)
 
     def resolve(self, prefix: str, key: str) -> tuple[Field, str]:
         """Return where a key is looked up, and its true name.
@@ -144,5 +153,5 @@ class Vocabulary:
         name = self.aliases.get(key, key)
         if name not in self.numbers | self.texts:
             known = ", ".join(sorted(self.numbers | self.texts))
-            raise InvalidInput(f"Invalid attribute key '{key}' specified. Valid keys are '{known}'", field="filter")
+            raise InvalidInput(f"{self.wording.key} '{key}' specified. Valid keys are '{known}'", field="filter")
         return name

@@ -28,7 +28,7 @@ def parse_filter(text: str | None, vocabulary: Vocabulary) -> tuple[Clause, ...]
     """
     if not text or not text.strip():
         return ()
-    reader = _Reader(tokenize(text), vocabulary)
+    reader = _Reader(tokenize(text, vocabulary), vocabulary)
     clauses = [reader.comparison()]
     while not reader.done:
         reader.expect_and()
@@ -56,6 +56,7 @@ class _Reader:
     def __init__(self, tokens: list[Token], vocabulary: Vocabulary) -> None:
         self._tokens = tokens
         self._vocabulary = vocabulary
+        self._said = vocabulary.wording.clause
         self._at = 0
 
     @property
@@ -66,7 +67,7 @@ class _Reader:
         token = self._next()
         if token.keyword != "AND":
             raise InvalidInput(
-                f"Invalid clause(s) in filter string: '{token.text}'; comparisons can be joined by AND only",
+                f"{self._said}: '{token.text}'; comparisons can be joined by AND only",
                 field="filter",
             )
 
@@ -74,9 +75,11 @@ class _Reader:
         name = self._next()
         if name.kind is not Kind.WORD and not (name.kind is Kind.QUOTED and name.text[0] != "'"):
             raise InvalidInput(
-                f"Invalid clause(s) in filter string: '{name.text}'; expected a comparison such as metrics.acc > 0.9",
+                f"{self._said}: '{name.text}'; expected a comparison such as metrics.acc > 0.9",
                 field="filter",
             )
+        if self.done:
+            raise self._ends_early()
         field, key = self._vocabulary.resolve(*split_identifier(name.text))
         operator = self._operator(name.text)
         allowed = self._vocabulary.operators(field, key)
@@ -94,7 +97,7 @@ class _Reader:
             return Operator.NOT_IN
         if token.keyword == "IS":
             return self._presence()
-        raise InvalidInput(f"Invalid clause(s) in filter string: no operator after {name}", field="filter")
+        raise InvalidInput(f"{self._said}: no operator after {name}", field="filter")
 
     def _presence(self) -> Operator:
         word = self._next().keyword
@@ -102,9 +105,7 @@ class _Reader:
             return Operator.IS_NOT_NULL
         if word == "NULL":
             return Operator.IS_NULL
-        raise InvalidInput(
-            "Invalid clause(s) in filter string: IS must be followed by NULL or NOT NULL", field="filter"
-        )
+        raise InvalidInput(f"{self._said}: IS must be followed by NULL or NOT NULL", field="filter")
 
     def _value(self, field: Field, key: str, operator: Operator) -> Value:
         if operator in {Operator.IS_NULL, Operator.IS_NOT_NULL}:
@@ -137,7 +138,7 @@ class _Reader:
         opening = self._next()
         if opening.text != "(":
             raise InvalidInput(
-                f"Invalid clause(s) in filter string: '{opening.text}'; IN needs a list in parentheses: ('a', 'b')",
+                f"{self._said}: '{opening.text}'; IN needs a list in parentheses: ('a', 'b')",
                 field="filter",
             )
         values = [self._item()]
@@ -157,18 +158,25 @@ class _Reader:
         token = self._next()
         if token.text == ")":
             raise _bad_list("empty list")
+        if token.kind is Kind.MARK:
+            raise _bad_list(f"ill-formed list at '{token.text}'")
         if token.kind is not Kind.QUOTED:
-            raise _bad_list(f"{token.text}, which is not in quotes")
+            raise InvalidInput(
+                "While parsing a list in the query, expected string value, punctuation, or whitespace, but got different "
+                f"type in list: {token.text}",
+                field="filter",
+            )
         return unquote(token.text)
 
     def _next(self) -> Token:
         if self.done:
-            raise InvalidInput(
-                "Invalid clause(s) in filter string: it ends in the middle of a comparison", field="filter"
-            )
+            raise self._ends_early()
         token = self._tokens[self._at]
         self._at += 1
         return token
+
+    def _ends_early(self) -> InvalidInput:
+        return InvalidInput(f"{self._said}: it ends in the middle of a comparison", field="filter")
 
 
 def _bad_list(found: str) -> InvalidInput:
@@ -189,6 +197,12 @@ def _number(token: Token, what: str) -> float | int:
 
 
 def _text(token: Token, name: str) -> str:
+    if token.kind is Kind.WORD:
+        raise InvalidInput(
+            "Parameter value is either not quoted or unidentified quote types used for string value "
+            f"{token.text}. Use either single or double quotes",
+            field="filter",
+        )
     if token.kind is not Kind.QUOTED or token.text[0] == "`":
         raise InvalidInput(
             f"Expected a quoted string value for {name} (e.g. 'my-value'). Got value {token.text}", field="filter"

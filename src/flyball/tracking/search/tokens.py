@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flyball.kernel.errors import InvalidInput
+from flyball.tracking.search.clauses import Vocabulary
 
 # Long enough for a thousand ids in one IN; a longer filter is a mistake or an attack.
 MAX_FILTER_LENGTH = 65_536
@@ -47,10 +48,10 @@ class Token:
         return self.text.upper() if self.kind is Kind.WORD else ""
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str, vocabulary: Vocabulary) -> list[Token]:
     """Cut a filter into tokens.
 
-    >>> [token.text for token in tokenize("metrics.`my acc` >= -1e3 and x IN ('a', 'b')")]
+    >>> [token.text for token in tokenize("metrics.`my acc` >= -1e3 and x IN ('a', 'b')", Vocabulary(noun="x", fields=frozenset()))]
     ['metrics.`my acc`', '>=', '-1e3', 'and', 'x', 'IN', '(', "'a'", ',', "'b'", ')']
 
     Raises:
@@ -67,7 +68,7 @@ def tokenize(text: str) -> list[Token]:
         found = _TOKEN.match(text, at)
         if found is None:
             raise InvalidInput(
-                f"Invalid clause(s) in filter string: cannot read '{text[at : at + 40].strip()}'; put keys with other "
+                f"{vocabulary.wording.clause}: cannot read '{text[at : at + 40].strip()}'; put keys with other "
                 "characters than letters, digits, '_' and '.' in backticks, and text in quotes",
                 field="filter",
             )

@@ -8,6 +8,7 @@ from flyball.tracking.search.clauses import (
     TEXT_OPERATORS,
     Field,
     Vocabulary,
+    Wording,
 )
 
 RUNS = Vocabulary(
@@ -46,4 +47,5 @@ MODELS = Vocabulary(
         "last_updated_time": "last_updated_timestamp",
         "last_updated_timestamp_ms": "last_updated_timestamp",
     },
+    wording=Wording(clause="Invalid filter string"),
 )

@@ -76,10 +76,13 @@ def _own(table: Table) -> ColumnElement[bool]:
     return table.c.model_id == logged_models.c.model_id
 
 
-def _on_dataset(dataset: tuple[str, str | None]) -> ColumnElement[bool]:
+def _on_dataset(dataset: tuple[str | None, str | None]) -> ColumnElement[bool]:
     name, digest = dataset
-    same = logged_model_metrics.c.dataset_name == name
-    return same if digest is None else and_(same, logged_model_metrics.c.dataset_digest == digest)
+    columns = logged_model_metrics.c
+    return and_(
+        true() if name is None else columns.dataset_name == name,
+        true() if digest is None else columns.dataset_digest == digest,
+    )
 
 
 def _latest(item: Ordering) -> ColumnElement[Any]:

@@ -50,15 +50,15 @@ class SqlRunStore:
     def update(self, info: RunInfo) -> None:
         changed = update(runs).where(runs.c.run_id == info.run_id)
         with self._database.transaction() as connection:
-            connection.execute(changed.values(deleted_with_experiment=False, **_changeable(info)))
+            connection.execute(changed.values(**_changeable(info)))
 
     def delete_with_experiment(self, experiment_id: str) -> int:
         condition = and_(runs.c.experiment_id == int(experiment_id), runs.c.lifecycle == Lifecycle.ACTIVE)
-        return self._mark(condition, Lifecycle.DELETED, deleted_with_experiment=True)
+        return self._mark(condition, Lifecycle.DELETED)
 
     def restore_with_experiment(self, experiment_id: str) -> int:
-        condition = and_(runs.c.experiment_id == int(experiment_id), runs.c.deleted_with_experiment)
-        return self._mark(condition, Lifecycle.ACTIVE, deleted_with_experiment=False)
+        condition = and_(runs.c.experiment_id == int(experiment_id), runs.c.lifecycle == Lifecycle.DELETED)
+        return self._mark(condition, Lifecycle.ACTIVE)
 
     def load(self, run_ids: Sequence[str]) -> list[Run]:
         with self._database.read() as connection:
@@ -78,12 +78,9 @@ class SqlRunStore:
             search = RunSearch(connection, experiment_ids, clauses, view=view, order=order)
             return search.page(place, limit=limit)
 
-    def _mark(self, condition: ColumnElement[bool], lifecycle: Lifecycle, *, deleted_with_experiment: bool) -> int:
-        changed = update(runs).where(condition)
+    def _mark(self, condition: ColumnElement[bool], lifecycle: Lifecycle) -> int:
         with self._database.transaction() as connection:
-            return connection.execute(
-                changed.values(lifecycle=lifecycle, deleted_with_experiment=deleted_with_experiment)
-            ).rowcount
+            return connection.execute(update(runs).where(condition).values(lifecycle=lifecycle)).rowcount
 
 
 def _changeable(info: RunInfo) -> dict[str, object]:

@@ -6,7 +6,7 @@ from sqlalchemy import and_, delete, exists, func, insert, select, text, update
 
 from flyball.kernel.db import Database
 from flyball.registry.tables import version_counters
-from flyball.tracking.tables import experiments, runs
+from flyball.tracking.tables import experiments
 from flyball.transfer.entities import Imported, Kind
 from flyball.transfer.tables import imported_things as things
 
@@ -67,12 +67,6 @@ class SqlFinish:
         mine = and_(version_counters.c.name == name, version_counters.c.last < last)
         with self._database.transaction() as connection:
             connection.execute(update(version_counters).where(mine).values(last=last))
-
-    def tie_to_experiment(self, run_id: str) -> None:
-        """Remember that a deleted run of a deleted experiment comes back with it, as it does at MLflow."""
-        mine = runs.c.run_id == run_id
-        with self._database.transaction() as connection:
-            connection.execute(update(runs).where(mine).values(deleted_with_experiment=True))
 
     def move_experiment_counter(self) -> None:
         """Let PostgreSQL count on from the highest id; SQLite does so by itself."""
