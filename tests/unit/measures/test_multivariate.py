@@ -54,14 +54,14 @@ def test_a_classifier_cannot_tell_what_is_the_same_and_tells_a_shift_and_a_scale
 
 def test_the_bounds_of_the_area_hold_when_nothing_changed() -> None:
     missed = 0
-    for seed in range(60):
+    for seed in range(200):
         generator = np.random.default_rng(seed)
         found = domain_classifier(
             generator.normal(size=(150, 3)), generator.normal(size=(150, 3)), confidence=0.9, seed=seed
         )
         missed += not found.lower <= 0.5 <= found.upper
-    # 0.1 of 60 is 6; four standard deviations are 9.
-    assert missed <= 15
+    # 0.1 of 200 is 20; four standard deviations are 17.
+    assert 3 <= missed <= 37
 
 
 def test_the_area_is_that_of_scikit_learn() -> None:
