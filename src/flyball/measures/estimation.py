@@ -111,7 +111,8 @@ def estimate_accuracy(calibration: Calibration, scores: ArrayLike, *, confidence
     """Estimate the accuracy of predictions whose labels are not known yet.
 
     The interval covers two things: that these rows are a draw (the outcomes vary around their chances), and that each step of
-    the calibration is known from finitely many rows. It does not cover a change of the concept.
+    the calibration is known from finitely many rows. Rows are taken as independent: where those of one day resemble each other,
+    as on a market, the bounds are too narrow. It does not cover a change of the concept.
 
     Args:
         calibration: learned on rows that were not used for training, before the time in question.
