@@ -20,9 +20,9 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 test: venv ## all tests, with the real services they need
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 
-test-frameworks: ## PyTorch (Lightning) and Keras autologging, in an environment of its own
+test-frameworks: ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
 	@python3 tools/bootstrap.py frameworks
-	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks
+	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks tests/conformance/frameworks
 
 fuzz: venv ## bend requests of the MLflow protocol for longer: make fuzz MINUTES=30
 	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q --timeout 0 tests/api/test_protocol_fuzz.py
@@ -51,8 +51,8 @@ format: venv ## mend what ruff can mend
 
 lock: venv ## resolve again; the lock names no host, so that it works behind any mirror
 	@$(BIN)/uv lock --upgrade
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --group dev --no-emit-project --no-header -o requirements/dev.lock
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --no-emit-project --no-header -o requirements/dev.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json

@@ -37,6 +37,15 @@ def test_a_folder_that_mlflow_wrote_is_read(linear_folder: Path) -> None:
     assert spec.options["serialization_format"] == "skops"
 
 
+def test_a_python_function_is_what_a_model_is_served_as_last(linear_folder: Path, tmp_path: Path) -> None:
+    text = (linear_folder / "MLmodel").read_text()
+    (tmp_path / "MLmodel").write_text(text)
+    assert "python_function" in text
+    assert read_model_folder(tmp_path).flavour == "sklearn"
+    (tmp_path / "MLmodel").write_text(text.replace("  sklearn:", "  strange:"))
+    assert read_model_folder(tmp_path).flavour == "python_function"
+
+
 def test_a_column_may_be_left_out_where_the_signature_says_so() -> None:
     found = parse_signature(inputs({"name": "a", "type": "double", "required": False}, {"name": "b", "type": "long"}))
     assert found == Signature(
@@ -123,7 +132,7 @@ def test_a_signature_that_cannot_be_held_is_refused(
         ("flavors: [", InvalidInput, "cannot be read"),
         ("- a", InvalidInput, "no mapping"),
         ("flavors: 3", InvalidInput, "no mapping"),
-        ("flavors: {onnx: {}, python_function: {}}", Unsupported, "onnx, python_function"),
+        ("flavors: {h2o: {}, spark: {}}", Unsupported, "h2o, spark"),
         ("flavors: {sklearn: {}}", InvalidInput, "signature"),
         ("a: !!python/object/apply:os.system [id]", InvalidInput, "cannot be read"),
     ],

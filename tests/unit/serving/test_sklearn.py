@@ -178,7 +178,7 @@ def test_a_damaged_file_is_an_error_that_names_it(linear_folder: Path, tmp_path:
     [
         ("pickled_model", "../../../etc/passwd", "not in its folder"),
         ("pickled_model", "/etc/passwd", "not in its folder"),
-        ("pickled_model", None, "does not name"),
+        ("pickled_model", None, "does not say"),
         ("serialization_format", "joblib", "joblib"),
         ("sklearn_version", "1.2.3", "trained with scikit-learn 1.2.3"),
         ("code", "code", "code folder"),

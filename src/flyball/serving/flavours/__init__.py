@@ -9,11 +9,13 @@ from flyball.kernel.plugins import GROUP_PREFIX, load_plugin
 from flyball.serving.ports import Flavour
 
 GROUP = "flavours"
+# Nearly every MLflow model is one of these too; the flavour of its own library knows more of it and runs less.
+LAST = "python_function"
 
 
 def offered_flavours() -> tuple[str, ...]:
-    """Return the names of the flavours that installed packages offer; nothing is loaded."""
-    return tuple(sorted(entry_points(group=GROUP_PREFIX + GROUP).names))
+    """Return the names of the flavours that installed packages offer, in the order in which a model is tried; nothing is loaded."""
+    return tuple(sorted(entry_points(group=GROUP_PREFIX + GROUP).names, key=lambda name: (name == LAST, name)))
 
 
 def open_flavour(name: str) -> Flavour:

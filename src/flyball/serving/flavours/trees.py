@@ -41,7 +41,7 @@ def check_trees(model: object) -> None:
             _check_predictor(value, columns, owner)
         else:
             columns, owner = _columns(value, columns, owner)
-            waiting.extend((part, columns, owner) for part in _parts(value))
+            waiting.extend((part, columns, owner) for part in parts(value))
 
 
 def _columns(value: object, columns: int, owner: object) -> tuple[int, object]:
@@ -63,7 +63,8 @@ def _hands_over_unchecked(value: object) -> bool:
     return isinstance(value, (BaseForest, BaseGradientBoosting, BaseHistGradientBoosting))
 
 
-def _parts(value: object) -> Iterable[object]:
+def parts(value: object) -> Iterable[object]:
+    """Return what a value of a fitted model holds directly."""
     if isinstance(value, (list, tuple, set, frozenset)):
         return value
     if isinstance(value, Mapping):
