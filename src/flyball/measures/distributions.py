@@ -6,7 +6,7 @@ SciPy has them all and costs more than a second to import and 100 MB to install;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from flyball.kernel.errors import InvalidInput
@@ -20,6 +20,8 @@ _KOLMOGOROV_ZERO = 20.0
 # Below this argument the theta form converges in few terms, above it the alternating form does.
 _KOLMOGOROV_SWITCH = 1.18
 _KOLMOGOROV_TERMS = 20
+# One form below, one above; beyond the largest argument the second leaves the range it was fitted in.
+_ANDERSON_SWITCH, _ANDERSON_LARGEST = 2.0, 15.0
 
 
 def normal_cdf(x: float) -> float:
@@ -60,6 +62,21 @@ def chi_square_tail(x: float, degrees: float) -> float:
     if half < shape + 1.0:
         return max(0.0, 1.0 - _lower_gamma_series(shape, half))
     return _upper_gamma_fraction(shape, half)
+
+
+def anderson_darling_tail(x: float) -> float:
+    """Return P(A^2 > x) of the Anderson-Darling limit, to about 2e-6 (Marsaglia & Marsaglia 2004, J. Stat. Software 9(2))."""
+    if x <= 0:
+        return 1.0
+    if x < _ANDERSON_SWITCH:
+        series = _polynomial(x, (2.00012, 0.247105, -0.0649821, 0.0347962, -0.0116720, 0.00168691))
+        return 1.0 - math.exp(-1.2337141 / x) / math.sqrt(x) * series
+    exponent = _polynomial(min(x, _ANDERSON_LARGEST), (1.0776, -2.30695, 0.43424, -0.082433, 0.008056, -0.0003146))
+    return -math.expm1(-math.exp(exponent))
+
+
+def _polynomial(x: float, coefficients: Sequence[float]) -> float:
+    return sum(coefficient * x**power for power, coefficient in enumerate(coefficients))
 
 
 def kolmogorov_tail(x: float) -> float:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from flyball.measures.distributions import anderson_darling_tail
 from flyball.measures.drift import TestResult, ks_p_value, require_spread
 from flyball.measures.samples import Floats
 from flyball.measures.sketch import Sketch, in_cache
@@ -69,6 +70,28 @@ def energy_of(reference: Sketch, sample: Sketch) -> float:
     points = np.sort(_knots(reference, sample))
     squares = np.square(_gap(reference, sample, points[:-1]))
     return math.sqrt(2.0 * float(np.sum(squares * np.diff(points))))
+
+
+def anderson_darling_of(reference: Sketch, sample: Sketch) -> TestResult:
+    """Compare two sketches by the squared distance of their distribution functions, weighted so that tails count as much.
+
+    The statistic for ties of Scholz and Stephens (1987, equation 7) for two samples; the p-value is that of its limit, at least
+    about 1e-7. With more than 65,536 points the values between two of 4,096 ranks of each count as tied, which makes it
+    smaller.
+    """
+    points = np.unique(_knots(reference, sample))
+    below = [np.concatenate([[0], one.cumulative(points)]).astype(np.float64) for one in (reference, sample)]
+    here = [np.diff(one) for one in below]
+    total = float(reference.count + sample.count)
+    tied = here[0] + here[1]
+    middle = below[0][1:] + below[1][1:] - 0.5 * tied
+    weight = tied / total / (middle * (total - middle) - 0.25 * total * tied)
+    statistic = 0.0
+    for count, under, at in zip((reference.count, sample.count), below, here, strict=True):
+        apart = total * (under[1:] - 0.5 * at) - count * middle
+        statistic += float(np.sum(weight * np.square(apart))) / count
+    statistic *= (total - 1.0) / total
+    return TestResult(statistic=statistic, p_value=anderson_darling_tail(statistic))
 
 
 def bin_counts(reference: Sketch, sample: Sketch, *, bins: int = BINS) -> tuple[Floats, Floats]:

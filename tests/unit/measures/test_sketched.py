@@ -9,7 +9,14 @@ import scipy.stats
 from flyball.kernel.errors import InvalidInput
 from flyball.measures import sketched
 from flyball.measures.sketch import Sketch, merged, sketch_of
-from flyball.measures.sketched import bin_counts, energy_of, ks_of, normed_wasserstein_of, wasserstein_of
+from flyball.measures.sketched import (
+    anderson_darling_of,
+    bin_counts,
+    energy_of,
+    ks_of,
+    normed_wasserstein_of,
+    wasserstein_of,
+)
 
 
 def _samples(seed: int, *, sizes: tuple[int, int] = (500, 300), ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -27,6 +34,30 @@ def test_distances_between_exact_sketches_are_those_of_scipy(seed: int, *, ties:
     assert wasserstein_of(ours, theirs) == pytest.approx(scipy.stats.wasserstein_distance(one, two), rel=1e-12)
     assert energy_of(ours, theirs) == pytest.approx(scipy.stats.energy_distance(one, two), rel=1e-9)
     assert normed_wasserstein_of(ours, theirs) == pytest.approx(wasserstein_of(ours, theirs) / one.std(), rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:p-value:UserWarning")  # SciPy's table ends at 0.001 and 0.25
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_anderson_darling_is_that_of_scipy(seed: int, *, ties: bool) -> None:
+    generator = np.random.default_rng(seed)
+    one, two = generator.normal(0, 1, 400), generator.normal(0.1 * (seed - 1), 1, 250)
+    one, two = (one.round(1), two.round(1)) if ties else (one, two)
+    found = anderson_darling_of(sketch_of(one), sketch_of(two))
+    oracle = scipy.stats.anderson_ksamp([one, two], variant="midrank")
+    # SciPy gives the statistic less its mean of 1 in units of its deviation, which for two large samples is near 0.76.
+    assert (found.statistic - 1.0) / oracle.statistic == pytest.approx(0.76, abs=0.02)
+    if 0.002 < oracle.pvalue < 0.24:
+        assert found.p_value == pytest.approx(oracle.pvalue, rel=0.15)
+
+
+def test_tails_count_as_much_for_anderson_darling() -> None:
+    generator = np.random.default_rng(3)
+    one, two = generator.normal(0, 1, 4_000), generator.standard_t(4, 4_000)
+    ours, theirs = sketch_of(one), sketch_of(two)
+    assert anderson_darling_of(ours, theirs).p_value < ks_of(ours, theirs).p_value
+    large = sketch_of(generator.normal(0, 1, 100_000)), sketch_of(generator.normal(0, 1, 100_000))
+    assert anderson_darling_of(*large).p_value > 0.001
 
 
 @pytest.mark.parametrize("sizes", [(200_000, 200_000), (200_000, 150_000)])

@@ -19,7 +19,14 @@ from flyball.measures.drift import (
 )
 from flyball.measures.samples import Floats
 from flyball.measures.sketch import Sketch
-from flyball.measures.sketched import bin_counts, energy_of, ks_of, normed_wasserstein_of, wasserstein_of
+from flyball.measures.sketched import (
+    anderson_darling_of,
+    bin_counts,
+    energy_of,
+    ks_of,
+    normed_wasserstein_of,
+    wasserstein_of,
+)
 from flyball.monitoring.columns import Categories, Numbers
 from flyball.monitoring.comparison.columns import CategoryColumn, NumberColumn
 from flyball.monitoring.comparison.results import ColumnComparison, Picture, Side
@@ -67,6 +74,7 @@ def compare_numbers(name: str, reference: NumberColumn, current: NumberColumn, r
         str(Effect.WASSERSTEIN): normed_wasserstein_of(ours, theirs),
         "wasserstein_raw": wasserstein_of(ours, theirs),
         "kolmogorov_smirnov": test.statistic,
+        "anderson_darling": anderson_darling_of(ours, theirs).statistic,
         "energy": energy_of(ours, theirs),
         **_count_measures(*bin_counts(ours, theirs)),
     }
