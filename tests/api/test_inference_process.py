@@ -36,14 +36,17 @@ PROGRAM = """
     from flyball.kernel.logs import configure_logs
     from flyball.kernel.settings import load_settings
     from flyball.server.inference.process import Surroundings, serve
+    from flyball.serving.capture_rules import KEEP_ALL, parse_rules
     from flyball.serving.entities import ModelFolder
 
     home, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    rules = home / "rules.json"
 
     def current_routing():
         version, generation = json.loads((home / "routing.json").read_text())
         return Endpoint(name="elec2", model="elec2", generation=generation, previous=(), salt="s", changed_by="user:owner",
-            routes=(Route(version=version, share=1.0, role=Role.CHAMPION),), state=EndpointState.ACTIVE, created_ms=0, updated_ms=0)
+            routes=(Route(version=version, share=1.0, role=Role.CHAMPION),), state=EndpointState.ACTIVE, created_ms=0, updated_ms=0,
+            capture=parse_rules(**json.loads(rules.read_text())) if rules.exists() else KEEP_ALL)
 
     def report(status):
         part = home / "status.part"
@@ -54,6 +57,9 @@ PROGRAM = """
         def accept(self, endpoint, table):
             with pa.ipc.new_file(str(home / f"{new_id()}.taken"), table.schema) as writer:
                 writer.write_table(table)
+
+        def lost(self, endpoint, rows):
+            raise AssertionError(rows)
 
     if __name__ == "__main__":
         settings = load_settings({"FLYBALL_HOME": str(home), "FLYBALL_CAPTURE_FLUSH_MS": "1000", "FLYBALL_ENDPOINT_POLL_MS": "20"})
@@ -223,3 +229,39 @@ def test_after_a_kill_the_next_process_brings_in_what_was_on_disk(process: Proce
     wait_until(lambda: set(again.taken) >= {str(i) for i in range(20)})
     again.popen.send_signal(signal.SIGTERM)
     assert again.popen.wait(60) == 0
+
+
+def test_in_durable_mode_a_killed_process_has_kept_all_that_it_answered_and_nothing_that_is_hidden(
+    tmp_path: Path, folder: Path
+) -> None:
+    rules = {"share": 1.0, "mode": "durable", "columns": {"feature.price": "hash", "caller": "drop"}, "others": "keep"}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    process = Process(tmp_path, folder)
+    answered: list[str] = []
+
+    def caller(number: int) -> None:
+        for i in range(10_000):
+            name = f"{number}-{i}"
+            try:
+                if process.ask(name).status == 200:
+                    answered.append(name)
+            except urllib3.exceptions.HTTPError:
+                return
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(answered) >= 60)
+    process.popen.kill()
+    process.popen.wait()
+    for thread in threads:
+        thread.join()
+    again = Process(tmp_path, folder)
+    wait_until(lambda: set(again.taken) >= set(answered))
+    again.popen.send_signal(signal.SIGTERM)
+    assert again.popen.wait(60) == 0
+    for path in tmp_path.glob("*.taken"):
+        table = pa.ipc.open_file(path.read_bytes()).read_all()
+        assert "feature.price" not in table.column_names
+        assert len(set(table.column("hashed.price").to_pylist())) == 1
+        assert set(table.column("caller").to_pylist()) == {""}

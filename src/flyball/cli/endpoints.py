@@ -50,6 +50,53 @@ def rollback(name: str) -> None:
 
 @endpoint.command()
 @click.argument("name")
+@click.option(
+    "--share", type=float, help="the share of predictions to keep, above 0 and up to 1, drawn by prediction id"
+)
+@click.option(
+    "--durable/--interval", default=None, help="answer only what is on disk, or write once a second (the default)"
+)
+@click.option(
+    "--keep", multiple=True, metavar="COLUMN", help="keep a column as it is: feature.<name>, caller, request_id"
+)
+@click.option("--hash", "hashed", multiple=True, metavar="COLUMN", help="keep a keyed digest in a column's place")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="do not write a column")
+@click.option(
+    "--others", type=click.Choice(["keep", "hash", "drop"]), help="what becomes of the features that are not named"
+)
+@click.option("--reset", is_flag=True, help="begin with the defaults: keep everything")
+def capture(
+    name: str,
+    *,
+    share: float | None,
+    durable: bool | None,
+    keep: tuple[str, ...],
+    hashed: tuple[str, ...],
+    drop: tuple[str, ...],
+    others: str | None,
+    reset: bool,
+) -> None:
+    """Show or change what the prediction log of an endpoint keeps. What no option names stays as it is."""
+    found = Client().call("GET", api("endpoints", name), response=endpoints.EndpointInfo).capture
+    body = endpoints.CaptureRulesBody()
+    if not reset:
+        body = endpoints.CaptureRulesBody(
+            share=found.share, mode=found.mode, columns=dict(found.columns), others=found.others
+        )
+    body.columns |= dict.fromkeys(keep, "keep") | dict.fromkeys(hashed, "hash") | dict.fromkeys(drop, "drop")
+    body.share = body.share if share is None else share
+    body.others = others or body.others
+    if durable is not None:
+        body.mode = "durable" if durable else "interval"
+    if reset or any(given is not None for given in (share, durable, others)) or keep or hashed or drop:
+        set_to = Client().call("PUT", api("endpoints", name, "capture"), body=body, response=endpoints.EndpointInfo)
+        found = set_to.capture
+    click.echo(f"share {found.share:g}  mode {found.mode}  other features {found.others}")
+    table(["column", "treatment"], [[column, how] for column, how in found.columns.items()])
+
+
+@endpoint.command()
+@click.argument("name")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--revise", is_flag=True, help="allow to change labels given before")
 def label(name: str, path: Path, *, revise: bool) -> None:
@@ -57,7 +104,8 @@ def label(name: str, path: Path, *, revise: bool) -> None:
     body = read_json(path, endpoints.LabelBatch, under="labels")
     body.revise = revise
     taken = Client().call("POST", api("endpoints", name, "labels"), body=body, response=endpoints.LabelReceipt)
-    click.echo(f"added {taken.added}, unchanged {taken.unchanged}, revised {taken.revised}")
+    left = f", {taken.not_captured} of predictions that are not kept" if taken.not_captured else ""
+    click.echo(f"added {taken.added}, unchanged {taken.unchanged}, revised {taken.revised}{left}")
 
 
 @endpoint.command()

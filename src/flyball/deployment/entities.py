@@ -9,6 +9,7 @@ from typing import NewType
 
 from flyball.kernel.events import EventKind
 from flyball.measures.sequential import Difference
+from flyball.serving.capture_rules import KEEP_ALL, CaptureRules
 
 RolloutId = NewType("RolloutId", str)
 AUTOMATION = "service:"
@@ -23,6 +24,7 @@ class DeploymentEvent(EventKind):
     ENDPOINT_ROLLED_BACK = "endpoint.rolled_back"
     ENDPOINT_STOPPED = "endpoint.stopped"
     ENDPOINT_RESUMED = "endpoint.resumed"
+    ENDPOINT_CAPTURE_SET = "endpoint.capture_set"
     ROLLOUT_STARTED = "rollout.started"
     ROLLOUT_OBSERVED = "rollout.observed"
     ROLLOUT_PROMOTED = "rollout.promoted"
@@ -78,6 +80,7 @@ class Endpoint:
 
     `generation` grows with every change, so a model server knows when to look again. `previous` is where
     a rollback points: the champion before. `changed_by` chose the present champion; automation may not undo a person's choice.
+    `capture` says what its prediction log keeps.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Endpoint:
     changed_by: str
     created_ms: int
     updated_ms: int
+    capture: CaptureRules = KEEP_ALL
 
     @property
     def champion(self) -> Route:

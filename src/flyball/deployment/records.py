@@ -8,6 +8,7 @@ from typing import cast
 from flyball.deployment.entities import Endpoint, Rollout
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.events import Edge, Ref, ref
+from flyball.serving.capture_rules import rules_json
 
 
 def describe_endpoint(endpoint: Endpoint) -> dict[str, JsonValue]:
@@ -21,6 +22,7 @@ def describe_endpoint(endpoint: Endpoint) -> dict[str, JsonValue]:
         "routes": [
             {"version": route.version, "share": route.share, "role": route.role.value} for route in endpoint.routes
         ],
+        "capture": rules_json(endpoint.capture),
     }
 
 

@@ -29,6 +29,7 @@ from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import Edge, EventLog, Ref, ref
 from flyball.kernel.ids import new_id
+from flyball.serving.capture_rules import CaptureRules
 
 _NOTHING = Outcomes(hits=0, rows=0)
 
@@ -108,6 +109,20 @@ class Deployments:
     def resume(self, name: str, *, actor: str) -> Endpoint:
         """Put a stopped endpoint back into service."""
         return self._set_state(self.get(name), EndpointState.ACTIVE, actor=actor)
+
+    def set_capture(self, name: str, rules: CaptureRules, *, actor: str) -> Endpoint:
+        """Let an endpoint's prediction log keep what the rules say, from now on; the same rules again change nothing.
+
+        Who sets them has checked that their columns are columns of the endpoint's versions.
+
+        Raises:
+            NotFound: there is no such endpoint.
+        """
+        endpoint = self.get(name)
+        if endpoint.capture == rules:
+            return endpoint
+        changed = transitions.set_capture(endpoint, rules, now_ms=self._clock.now_ms())
+        return self._keep(changed, DeploymentEvent.ENDPOINT_CAPTURE_SET, actor=actor)
 
     def rollback_endpoint(self, name: str, *, actor: str, reason: str = "") -> Endpoint:
         """Go back: end the running rollout, or, when none runs, make the champion before the champion again.

@@ -28,6 +28,7 @@ from flyball.kernel.canonical import JsonValue, canonical_json
 from flyball.kernel.db import Database
 from flyball.kernel.errors import AlreadyExists, Conflict
 from flyball.measures.sequential import Difference
+from flyball.serving.capture_rules import KEEP_ALL, parse_rules, rules_json
 
 
 class SqlDeploymentStore:
@@ -142,6 +143,7 @@ def _endpoint_row(endpoint: Endpoint) -> dict[str, object]:
         "changed_by": endpoint.changed_by,
         "created_ms": endpoint.created_ms,
         "updated_ms": endpoint.updated_ms,
+        "capture": _text(rules_json(endpoint.capture)),
     }
 
 
@@ -157,6 +159,7 @@ def _endpoint(row: Row[tuple[object, ...]]) -> Endpoint:
         changed_by=row.changed_by,
         created_ms=row.created_ms,
         updated_ms=row.updated_ms,
+        capture=parse_rules(**json.loads(row.capture)) if row.capture else KEEP_ALL,
     )
 
 

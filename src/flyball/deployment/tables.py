@@ -19,6 +19,8 @@ endpoints = Table(
     Column("changed_by", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
+    # What the prediction log keeps, as canonical JSON; NULL for everything.
+    Column("capture", Text),
 )
 
 rollouts = Table(

@@ -9,6 +9,7 @@ import dataclasses
 
 from flyball.deployment.entities import Endpoint, EndpointState, Role, Route, without
 from flyball.kernel.errors import Conflict, InvalidInput
+from flyball.serving.capture_rules import CaptureRules
 
 
 def start_canary(endpoint: Endpoint, version: int, *, share: float, salt: str, now_ms: int) -> Endpoint:
@@ -84,6 +85,11 @@ def set_shadow(endpoint: Endpoint, version: int, *, share: float, now_ms: int) -
 def set_state(endpoint: Endpoint, state: EndpointState, *, now_ms: int) -> Endpoint:
     """Stop or resume an endpoint."""
     return _next(dataclasses.replace(endpoint, state=state), endpoint.routes, now_ms=now_ms)
+
+
+def set_capture(endpoint: Endpoint, rules: CaptureRules, *, now_ms: int) -> Endpoint:
+    """Capture by other rules."""
+    return _next(dataclasses.replace(endpoint, capture=rules), endpoint.routes, now_ms=now_ms)
 
 
 def _next(endpoint: Endpoint, routes: tuple[Route, ...], *, now_ms: int) -> Endpoint:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -22,6 +23,8 @@ _SECRET_TEXTS = (
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"([?&]code=)[^&\s\"']+"), rf"\1{HIDDEN}"),
 )
+# Of this process; a model server whose endpoint hides columns turns it off.
+_values = {"quoted": True}
 # Deeper than anything we log on purpose.
 _MAX_DEPTH = 6
 
@@ -38,6 +41,7 @@ def configure_logs(settings: Settings, *, process: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            hide_values,
             structlog.processors.format_exc_info,
             hide_secrets,
             renderer,
@@ -47,6 +51,21 @@ def configure_logs(settings: Settings, *, process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def quote_values(*, allowed: bool) -> None:
+    """Let the messages of foreign errors be logged, or not: a library's error often quotes the value it could not take."""
+    _values["quoted"] = allowed
+
+
+def hide_values(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Where values may not be quoted, replace an exception by its types and places."""
+    if event.get("exc_info") and not _values["quoted"]:
+        given = event.pop("exc_info")
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        places = traceback.format_tb(error.__traceback__) if error else []
+        event["exception"] = "".join([*places, type(error).__name__])
+    return event
 
 
 def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

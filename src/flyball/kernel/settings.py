@@ -61,6 +61,8 @@ class Settings:
     """Milliseconds between two rounds of the worker."""
     capture_flush_ms: int = 1_000
     """Milliseconds after which captured predictions are on disk; what a `kill -9` can lose at most."""
+    capture_hash_key: str = field(default="", repr=False)
+    """Secret that captured columns are hashed with, the same on every machine that serves; empty means the one in `<home>/capture.key`."""
     endpoint_poll_ms: int = 200
     """Milliseconds between two looks of a model server at its routing."""
     warm_modules: str = ""

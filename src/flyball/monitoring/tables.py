@@ -24,6 +24,11 @@ prediction_segments = Table(
     Column("min_ms", BigInteger, nullable=False),
     Column("max_ms", BigInteger, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    # Of a segment that was merged with others into the file `digest`: what it arrived as, when it was merged, and when the bytes
+    # that it arrived as were removed.
+    Column("arrived_as", String(64)),
+    Column("merged_ms", BigInteger),
+    Column("freed_ms", BigInteger),
 )
 
 # One row a prediction: labels for unknown ids are refused, windows are counted, and the segments of a span are found by it.

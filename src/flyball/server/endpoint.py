@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +50,8 @@ def run_endpoint(name: str, *, supervised: bool) -> None:
     """
     settings = load_settings()
     prepare_home(settings)
+    # A dump of this process's memory would hold what its endpoint may not write.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     configure_logs(settings, process=f"endpoint/{name}")
     with share_database(settings.resolved_database_url, process=f"flyball endpoint serve {name}"):
         platform = open_platform(settings)

@@ -56,8 +56,10 @@ from flyball.retraining.requests import Requests
 from flyball.retraining.sql import SqlRequestStore
 from flyball.retraining.watching import Watch
 from flyball.server.migrations import require_newest
+from flyball.server.model_inputs import captured_columns, read_signature
 from flyball.server.scoring import ChildScorer
 from flyball.server.warm_children import starter
+from flyball.serving.capture_rules import CaptureRules, check_columns
 from flyball.tracking.entities import DatasetInput, LoggedDataset
 from flyball.tracking.service import Tracking, open_tracking
 
@@ -281,6 +283,26 @@ class Platform:
     def is_busy(self, loop: Loop) -> bool:
         """Tell whether a loop will act without further traffic and without a person."""
         return self.monitors.has_work(loop.monitor) or self.conductor.is_due(loop)
+
+    def set_capture(self, endpoint: str, rules: CaptureRules, *, actor: str) -> Endpoint:
+        """Set what an endpoint's prediction log keeps.
+
+        Raises:
+            UnknownKey: a rule is for a column that none of the endpoint's versions takes.
+        """
+        found = self.deployments.get(endpoint)
+        if rules.columns:
+            versions = (self.registry.get_version(found.model, route.version) for route in found.routes)
+            inputs = [name for one in versions for name in captured_columns(read_signature(self.artifacts, one))]
+            check_columns(rules, list(dict.fromkeys(inputs)))
+        return self.deployments.set_capture(endpoint, rules, actor=actor)
+
+    def captured_share(self, endpoint: str) -> float:
+        """Return the share of predictions that an endpoint keeps; what never was an endpoint keeps what it is given."""
+        try:
+            return self.deployments.get(endpoint).capture.share
+        except NotFound:
+            return 1.0
 
     def roll_back(self, endpoint: str, *, actor: str) -> Endpoint:
         """Put the previous routing back; the alias of the champion follows in the same transaction."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput, UnknownKey
 
 WordT = TypeVar("WordT", bound=StrEnum)
@@ -96,9 +97,9 @@ def check_columns(rules: CaptureRules, inputs: Collection[str]) -> None:
             raise UnknownKey.among(name, known, where="the columns that capture can treat")
 
 
-def rules_json(rules: CaptureRules) -> dict[str, object]:
-    """Return rules as plain values, for events and rows; `rules_of` reads them back."""
-    columns = {name: one.value for name, one in rules.columns.items()}
+def rules_json(rules: CaptureRules) -> dict[str, JsonValue]:
+    """Return rules as plain values, which are the arguments that `parse_rules` makes them of."""
+    columns: dict[str, JsonValue] = {name: one.value for name, one in rules.columns.items()}
     return {"share": rules.share, "mode": rules.mode.value, "columns": columns, "others": rules.others.value}
 
 

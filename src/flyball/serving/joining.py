@@ -17,9 +17,14 @@ from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """Rows as the model saw them, and what it said."""
+    """What the model said of a request's rows, and what they were predicted with.
+
+    `columns` and `together` are of all rows of the call, as the model saw them; those of the request begin at `first`.
+    """
 
     columns: Columns
+    together: Prediction
+    first: int
     prediction: Prediction
 
 
@@ -64,19 +69,13 @@ def _predict(model: ServedModel, requests: Sequence[Rows]) -> list[Predicted]:
     columns = model.columns_of(_joined(requests))
     prediction = model.predict_rows(columns)
     if len(requests) == 1:
-        return [Predicted(columns=columns, prediction=prediction)]
+        return [Predicted(columns=columns, together=prediction, first=0, prediction=prediction)]
     parts, stop = [], 0
     for rows in requests:
         start, stop = stop, stop + row_count_of(rows)
-        parts.append(Predicted(columns=_cut(columns, start, stop), prediction=prediction.rows(start, stop)))
+        own = prediction.rows(start, stop)
+        parts.append(Predicted(columns=columns, together=prediction, first=start, prediction=own))
     return parts
-
-
-def _cut(columns: Columns, start: int, stop: int) -> Columns:
-    """Return some of the rows; nothing is copied."""
-    if isinstance(columns, Matrix):
-        return Matrix(columns.names, columns.values_by_row[start:stop])
-    return {name: values[start:stop] for name, values in columns.items()}
 
 
 def _kind(rows: Rows) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import threading
@@ -220,33 +221,20 @@ class DataPlane:
     def _answer(self, loaded: LoadedVersion, every: Sequence[Asked]) -> list[InferAnswer | Exception]:
         """Answer what waited for a version, in the version's thread."""
         made = predict_together(loaded.model, [asked.request.rows for asked in every])
-        return [
-            outcome if isinstance(outcome, Exception) else self._captured(asked, outcome, loaded)
-            for asked, outcome in zip(every, made, strict=True)
-        ]
+        pairs = list(zip(every, made, strict=True))
+        batches = [_batch(asked, one, loaded) for asked, one in pairs if not isinstance(one, Exception)]
+        try:
+            self._capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
+        except Unavailable as error:
+            return [one if isinstance(one, Exception) else copy.copy(error) for one in made]
+        return [one if isinstance(one, Exception) else self._answered(asked, one, loaded) for asked, one in pairs]
 
-    def _captured(self, asked: Asked, made: Predicted, loaded: LoadedVersion) -> InferAnswer:
-        """Return the answer, after it was offered to capture and shown to the shadows."""
-        request = asked.request
-        self._capture.offer(
-            PredictionBatch(
-                request_id=request.request_id,
-                prediction_ids=asked.prediction_ids,
-                times_ms=asked.times_ms,
-                served_ms=asked.served_ms,
-                version=loaded.version,
-                version_digest=loaded.digest,
-                role=asked.role,
-                latency_ms=(time.perf_counter() - asked.began_s) * 1_000,
-                caller=request.caller,
-                columns=made.columns,
-                prediction=made.prediction,
-            )
-        )
+    def _answered(self, asked: Asked, made: Predicted, loaded: LoadedVersion) -> InferAnswer:
+        """Return the answer, after it was shown to the shadows."""
         for shadow in asked.shadows:
             self._shadowing.offer(partial(self._watch, asked, shadow))
         return InferAnswer(
-            request_id=request.request_id,
+            request_id=asked.request.request_id,
             version=loaded.version,
             role=asked.role,
             prediction_ids=asked.prediction_ids,
@@ -278,3 +266,21 @@ def _served(routing: Routing, version: int) -> LoadedVersion:
         there = ", ".join(map(str, sorted(routing.versions)))
         raise NotFound(f"version {version} is not served here; served: {there}", field="version")
     return loaded
+
+
+def _batch(asked: Asked, made: Predicted, loaded: LoadedVersion) -> PredictionBatch:
+    """Return what capture keeps of a request."""
+    return PredictionBatch(
+        request_id=asked.request.request_id,
+        prediction_ids=asked.prediction_ids,
+        times_ms=asked.times_ms,
+        served_ms=asked.served_ms,
+        version=loaded.version,
+        version_digest=loaded.digest,
+        role=asked.role,
+        latency_ms=(time.perf_counter() - asked.began_s) * 1_000,
+        caller=asked.request.caller,
+        columns=made.columns,
+        prediction=made.together,
+        first=made.first,
+    )

@@ -61,4 +61,4 @@ class Shadowing:
     def _count(self, error: Exception) -> None:
         self.failed += 1
         if self.failed.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...: a broken shadow fails at every request
-            _log.warning("shadow_failed", failures=self.failed, reason=repr(error))
+            _log.warning("shadow_failed", failures=self.failed, reason=type(error).__name__)

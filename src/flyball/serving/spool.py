@@ -109,6 +109,8 @@ class Spool:
         self._rules = rules
 
     def offer(self, *batches: PredictionBatch) -> bool:
+        if not batches:
+            return True
         if self._rules.mode is CaptureMode.INTERVAL:
             return self._queue.offer(batches)
         receipt = Receipt()

@@ -21,6 +21,7 @@ from tests.protocol.serving import TrackingServer
 from flyball.cli.main import COMMANDS, cli, main
 from flyball.server.migrations import newest
 from flyball.server.platform import Platform
+from flyball.serving.capture_rules import KEEP_ALL
 
 MODEL_ID = "m-" + "1" * 32
 LABEL = {"prediction_id": "p-1", "value": 1.0, "time_ms": 5}
@@ -58,11 +59,18 @@ def run(server: TrackingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     return call
 
 
+ML_MODEL = b"""
+flavors: {}
+signature:
+  inputs: '[{"type": "long", "name": "age"}, {"type": "double", "name": "price"}]'
+"""
+
+
 @pytest.fixture(scope="module")
 def model(server: TrackingServer) -> Platform:
     """Register a version, and put an endpoint in front of it."""
     platform = server.platform
-    platform.artifacts.put(f"model/{MODEL_ID}", "MLmodel", [b"flavors: {}\n"])
+    platform.artifacts.put(f"model/{MODEL_ID}", "MLmodel", [ML_MODEL])
     platform.registry.create_model("elec", actor="user:owner")
     source = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
     platform.registry.create_version("elec", source=source, model_id=MODEL_ID, actor="user:owner")
@@ -173,6 +181,27 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
     for noun in ("alert", "approval"):
         assert run(noun, "list").err == "none\n"
     assert "elec/1" in run("why", "version", "elec/1").out
+
+
+def test_what_an_endpoint_captures_is_shown_and_changed(run: Run, model: Platform) -> None:
+    assert run("endpoint", "capture", "elec").out == "share 1  mode interval  other features keep\n"
+    shown = run("endpoint", "capture", "elec", "--share", "0.25", "--durable", "--hash", "feature.age")
+    assert shown.out.splitlines() == [
+        "share 0.25  mode durable  other features keep",
+        "column       treatment",
+        "feature.age  hash",
+    ]
+    assert run("endpoint", "capture", "elec", "--drop", "caller").out.splitlines()[2:] == [
+        "caller       drop",
+        "feature.age  hash",
+    ]
+    wrong = run("endpoint", "capture", "elec", "--drop", "feature.aeg")
+    assert wrong.status == 1
+    assert "feature.age" in wrong.err
+    assert "share" in run("endpoint", "capture", "elec", "--share", "2").err
+    assert model.deployments.get("elec").capture.share == 0.25
+    assert run("endpoint", "capture", "elec", "--reset").out.startswith("share 1  mode interval")
+    assert model.deployments.get("elec").capture == KEEP_ALL
 
 
 def test_two_tables_are_compared_without_a_server(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flyball.deployment.entities import EndpointState, EndpointStatus, Outcomes, Role, Route
 from flyball.kernel.errors import AlreadyExists, Conflict, InvalidInput, NotFound, PermissionDenied
 from flyball.kernel.events import Edge, ref
+from flyball.serving.capture_rules import KEEP_ALL, CaptureMode, CaptureRules, Treatment
 
 from .conftest import Room
 
@@ -183,3 +184,24 @@ def test_what_a_process_reports_can_be_asked(room: Room) -> None:
     )
     room.deployments.report_status(status)
     assert room.deployments.status("elec2") == status
+
+
+def test_what_is_captured_is_set_read_back_and_told_to_the_log(room: Room) -> None:
+    room.deployments.create("elec2", "power", 1, actor="user:owner")
+    rules = CaptureRules(share=0.5, mode=CaptureMode.DURABLE, columns={"feature.age": Treatment.HASH})
+    changed = room.deployments.set_capture("elec2", rules, actor="user:owner")
+    assert (changed.generation, room.deployments.get("elec2").capture) == (2, rules)
+    event = room.events.history(ref("endpoint", "elec2"))[-1]
+    assert (event.kind, event.actor) == ("endpoint.capture_set", "user:owner")
+    assert event.payload["capture"] == {
+        "share": 0.5,
+        "mode": "durable",
+        "columns": {"feature.age": "hash"},
+        "others": "keep",
+    }
+
+
+def test_the_same_rules_again_are_no_change(room: Room) -> None:
+    room.deployments.create("elec2", "power", 1, actor="user:owner")
+    assert room.deployments.set_capture("elec2", KEEP_ALL, actor="user:owner").generation == 1
+    assert room.deployments.get("elec2").capture == KEEP_ALL

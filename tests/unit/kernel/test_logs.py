@@ -8,7 +8,7 @@ import structlog
 
 from flyball.governance.secret import make_secret
 from flyball.kernel.ids import new_id
-from flyball.kernel.logs import configure_logs, get_logger, hide_secrets
+from flyball.kernel.logs import configure_logs, get_logger, hide_secrets, quote_values
 from flyball.kernel.settings import Settings
 
 SECRET = make_secret(new_id())  # type: ignore[arg-type]
@@ -19,6 +19,22 @@ def fresh_structlog() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+def test_a_foreign_error_is_logged_without_its_text_where_values_are_hidden(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(Settings(log_format="json"), process="endpoint")
+    quote_values(allowed=False)
+    try:
+        float("Ada Lovelace")
+    except ValueError:
+        get_logger("inference").exception("request_failed")
+    quote_values(allowed=True)
+    shown = json.loads(capsys.readouterr().err)
+    assert "Lovelace" not in shown["exception"].partition("float(")[0]
+    assert shown["exception"].endswith("ValueError")
+    assert "could not convert" not in shown["exception"]
 
 
 def test_a_line_is_json_with_process_room_level_and_time(capsys: pytest.CaptureFixture[str]) -> None:

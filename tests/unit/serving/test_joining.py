@@ -53,7 +53,8 @@ def test_requests_of_one_kind_are_one_call_and_each_gets_its_rows() -> None:
     assert [labels(outcome) for outcome in found] == [[3], [7, 11], [15]]
     second = found[1]
     assert isinstance(second, Predicted)
-    assert {name: values.tolist() for name, values in second.columns.items()} == {"a": [3, 5], "b": [4, 6]}
+    assert {name: values.tolist() for name, values in second.columns.items()} == {"a": [1, 3, 5, 7], "b": [2, 4, 6, 8]}
+    assert second.first == 1
 
 
 def test_requests_of_different_kinds_are_told_apart_and_stay_in_order() -> None:

@@ -15,6 +15,7 @@ from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import InvalidInput, NotFound, Unavailable
 from flyball.server.inference.watcher import HEARTBEAT_MS, RoutingWatcher
 from flyball.serving.capture import PredictionBatch
+from flyball.serving.capture_rules import KEEP_ALL, CaptureRules, Treatment
 from flyball.serving.entities import ModelFolder
 from flyball.serving.plane import DataPlane
 from flyball.serving.requests import InferRequest
@@ -38,6 +39,7 @@ class World:
         self.fetched: list[int] = []
         self.loaded_before_switch: list[int] = []
         self.statuses: list[EndpointStatus] = []
+        self.configured: list[tuple[CaptureRules, int]] = []
         self.away = False
         self.deaf = False
         self.watcher = RoutingWatcher(
@@ -50,7 +52,11 @@ class World:
             poll_ms=5,
             url="http://127.0.0.1:1",
             pid=42,
+            configure=self.configure,
         )
+
+    def configure(self, rules: CaptureRules) -> None:
+        self.configured.append((rules, self.plane.routing.generation if self.plane.ready else 0))
 
     def current_routing(self) -> Endpoint:
         if self.away:
@@ -113,6 +119,13 @@ def test_the_first_look_brings_the_champion_into_service(world: World) -> None:
         loaded=(1,),
         error="",
     )
+
+
+def test_the_rules_of_a_generation_are_in_force_before_it_answers(world: World) -> None:
+    hidden = CaptureRules(columns={"feature.price": Treatment.DROP})
+    world.endpoint = dataclasses.replace(world.endpoint, generation=2, capture=hidden)
+    world.watcher.look()
+    assert world.configured == [(KEEP_ALL, 0), (hidden, 1)]
 
 
 def test_a_new_generation_is_loaded_before_it_is_switched_to(world: World) -> None:

@@ -13,11 +13,13 @@ from types import FrameType
 import uvicorn
 
 from flyball.kernel.clock import Clock, SystemClock
-from flyball.kernel.logs import get_logger
+from flyball.kernel.logs import get_logger, quote_values
 from flyball.kernel.settings import Settings
+from flyball.server.capture_key import capture_key
 from flyball.server.inference.app import InferenceApp, build_app
 from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
+from flyball.serving.capture_rules import CaptureRules
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
 from flyball.serving.served_model import load_model
@@ -72,6 +74,7 @@ def serve(
             endpoint=endpoint,
             sink=surroundings.sink,
             flush_ms=settings.capture_flush_ms,
+            key=capture_key(settings),
         )
         plane = DataPlane(endpoint, model, capture=spool, clock=clock)
         watcher = RoutingWatcher(
@@ -84,6 +87,7 @@ def serve(
             poll_ms=settings.endpoint_poll_ms,
             url=url,
             pid=os.getpid(),
+            configure=partial(_configure, spool),
         )
         app = build_app(plane, authorise=surroundings.authorise, max_request_bytes=settings.max_request_bytes)
         _log.info("serving", endpoint=endpoint, url=url)
@@ -95,6 +99,12 @@ def serve(
             spool.close()
             watcher.stop()
             _log.info("drained", endpoint=endpoint, dropped_rows=spool.dropped_rows)
+
+
+def _configure(spool: Spool, rules: CaptureRules) -> None:
+    """Capture by the endpoint's rules, and let the log quote no value where some are hidden."""
+    quote_values(allowed=rules.keeps_all)
+    spool.configure(rules)
 
 
 def spool_folder(settings: Settings, endpoint: str) -> Path:

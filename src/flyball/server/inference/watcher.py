@@ -11,6 +11,7 @@ from flyball.deployment.entities import Endpoint, EndpointStatus
 from flyball.kernel.clock import Clock
 from flyball.kernel.errors import FlyballError
 from flyball.kernel.logs import get_logger
+from flyball.serving.capture_rules import CaptureRules
 from flyball.serving.entities import ModelFolder
 from flyball.serving.plane import DataPlane, LoadedVersion, Routing
 from flyball.serving.ports import Choice, Pick, Router
@@ -25,6 +26,7 @@ STOPPING_S = 2.0
 CurrentRouting = Callable[[], Endpoint]
 FetchModel = Callable[[int], ModelFolder]
 Report = Callable[[EndpointStatus], None]
+ConfigureCapture = Callable[[CaptureRules], None]
 
 _log = get_logger("inference")
 
@@ -38,6 +40,7 @@ class RoutingWatcher:
         fetch_model: brings the files of a version to this machine, checked against their digest.
         report: told what is loaded, at every change and once a second.
         load: makes a model of a folder.
+        configure: told what is to be captured.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class RoutingWatcher:
         poll_ms: int,
         url: str,
         pid: int,
+        configure: ConfigureCapture = lambda _rules: None,
     ) -> None:
         self._plane = plane
         self._current_routing = current_routing
@@ -62,6 +66,7 @@ class RoutingWatcher:
         self._poll_s = poll_ms / 1_000
         self._url = url
         self._pid = pid
+        self._configure = configure
         self._loaded: dict[int, LoadedVersion] = {}
         self._taken_up = 0
         self._error = ""
@@ -111,6 +116,7 @@ class RoutingWatcher:
         answering = {route.version for route in endpoint.routes}
         for version in sorted(answering):
             self._hold(version)
+        self._configure(endpoint.capture)  # before a row is answered under the new generation
         self._plane.switch(
             Routing(
                 generation=endpoint.generation,

@@ -6,6 +6,7 @@ from flyball.deployment.entities import Endpoint, Rollout
 from flyball.governance.permissions import Permission
 from flyball.monitoring.entities import Label
 from flyball.server.routing import Call, Route
+from flyball.serving.capture_rules import CaptureRules, parse_rules
 from flyball.wire.v1 import endpoints as shapes
 
 
@@ -30,16 +31,32 @@ def rollouts(call: Call[None]) -> shapes.RolloutList:
     return shapes.RolloutList(rollouts=[_rollout(one) for one in found])
 
 
+def set_capture(call: Call[shapes.CaptureRulesBody]) -> shapes.EndpointInfo:
+    """Set what the prediction log keeps."""
+    asked = call.body
+    rules = parse_rules(share=asked.share, mode=asked.mode, columns=asked.columns, others=asked.others)
+    return _endpoint(call, call.platform.set_capture(call.path["endpoint"], rules, actor=call.actor))
+
+
 def add_labels(call: Call[shapes.LabelBatch]) -> shapes.LabelReceipt:
     """Take late labels, all or none."""
     labels = [Label(prediction_id=one.prediction_id, value=one.value, time_ms=one.time_ms) for one in call.body.labels]
     receipt = call.platform.predictions.add_labels(
-        call.path["endpoint"], labels, revise=call.body.revise, actor=call.actor
+        call.path["endpoint"],
+        labels,
+        revise=call.body.revise,
+        actor=call.actor,
+        share=call.platform.captured_share(call.path["endpoint"]),
     )
-    return shapes.LabelReceipt(added=receipt.added, unchanged=receipt.unchanged, revised=receipt.revised)
+    return shapes.LabelReceipt(
+        added=receipt.added,
+        unchanged=receipt.unchanged,
+        revised=receipt.revised,
+        not_captured=receipt.not_captured,
+    )
 
 
-def _endpoint(call: Call[None], found: Endpoint) -> shapes.EndpointInfo:
+def _endpoint(call: Call[None] | Call[shapes.CaptureRulesBody], found: Endpoint) -> shapes.EndpointInfo:
     status = call.platform.deployments.find_status(found.name)
     alive = status is not None and call.platform.is_alive(status)
     return shapes.EndpointInfo(
@@ -51,6 +68,16 @@ def _endpoint(call: Call[None], found: Endpoint) -> shapes.EndpointInfo:
         ready=alive and status is not None and status.generation == found.generation,
         observed_generation=status.generation if status else 0,
         error=status.error if status else "",
+        capture=_capture(found.capture),
+    )
+
+
+def _capture(rules: CaptureRules) -> shapes.CaptureRulesInfo:
+    return shapes.CaptureRulesInfo(
+        share=rules.share,
+        mode=rules.mode,
+        columns={name: one.value for name, one in rules.columns.items()},
+        others=rules.others,
     )
 
 
@@ -90,6 +117,15 @@ ROUTES = (
         handler=rollback,
         response=shapes.EndpointInfo,
         summary="Put the previous routing back",
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/endpoints/{endpoint}/capture",
+        permission=Permission.ENDPOINTS_WRITE,
+        handler=set_capture,
+        request=shapes.CaptureRulesBody,
+        response=shapes.EndpointInfo,
+        summary="Set what an endpoint's prediction log keeps",
     ),
     Route(
         method="GET",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from flyball.wire.v1 import Body, Shape, Whole
 
 
@@ -11,6 +13,28 @@ class RouteInfo(Shape):
     version: int
     share: float
     role: str
+
+
+class CaptureRulesInfo(Shape):
+    """What an endpoint's prediction log keeps: a share (0..1) of the predictions, and each column as it is, hashed or not at all.
+
+    `columns` maps columns as the log calls them (`feature.age`, `caller`) to `keep`, `hash` or `drop`; `others` is for the features
+    it does not name. `mode` is `interval` or `durable`.
+    """
+
+    share: float
+    mode: str
+    columns: dict[str, str]
+    others: str
+
+
+class CaptureRulesBody(Body):
+    """Rules for an endpoint's prediction log, all of them: what is not named is as if it had never been set."""
+
+    share: float = 1.0
+    mode: str = "interval"
+    columns: dict[str, str] = msgspec.field(default_factory=dict)
+    others: str = "keep"
 
 
 class EndpointInfo(Shape):
@@ -24,6 +48,7 @@ class EndpointInfo(Shape):
     ready: bool
     observed_generation: int
     error: str
+    capture: CaptureRulesInfo
 
 
 class EndpointList(Shape):
@@ -66,8 +91,9 @@ class LabelBatch(Body):
 
 
 class LabelReceipt(Shape):
-    """How many labels were new, the same again, or revised."""
+    """How many labels were new, the same again, or revised; `not_captured` are of predictions that were not drawn to be kept."""
 
     added: int
     unchanged: int
     revised: int
+    not_captured: int = 0

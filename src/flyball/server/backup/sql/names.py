@@ -35,6 +35,7 @@ OTHERS = (
     ("pipeline_outputs", "key"),
     ("pipeline_steps", "key"),
     ("policies", "digest"),
+    ("prediction_segments", "arrived_as"),
     ("tokens", "secret_digest"),
     ("window_reports", "digest"),
 )
