@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-monitoring
+.PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -20,7 +20,11 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 test: venv ## all tests, with the real services they need
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
 
-test-frameworks: ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
+test-clients: venv ## the model server asked by Triton's and KServe's clients, which have an environment of their own
+	@python3 tools/bootstrap.py clients
+	@$(BIN)/python -m pytest tests/protocol/clients
+
+test-frameworks: test-clients ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
 	@python3 tools/bootstrap.py frameworks
 	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks tests/conformance/frameworks
 
@@ -53,6 +57,7 @@ lock: venv ## resolve again; the lock names no host, so that it works behind any
 	@$(BIN)/uv lock --upgrade
 	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --no-emit-project --no-header -o requirements/dev.lock
 	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/clients.in -o requirements/clients.lock
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
@@ -70,4 +75,4 @@ changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
 
 clean:
-	rm -rf .venv .venv-frameworks build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-clients .venv-frameworks build dist .mypy_cache .ruff_cache .pytest_cache

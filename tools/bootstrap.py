@@ -1,7 +1,7 @@
 """Make `.venv` from the lock with nothing but a Python and its standard library.
 
 Run as `python3 tools/bootstrap.py`, or with `frameworks` for the environment in which the heavy libraries' autologging is
-tried. It is safe to run again: it ends at once when the environment already matches the lock.
+tried, or with `clients` for the one of the clients that ask the model server. It is safe to run again: it ends at once when the environment already matches the lock.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13))
 
 @dataclass(frozen=True)
 class Environment:
-    """A folder, the lock it is made from, and the files of what pip itself has to install first.
+    """A folder, the lock it is made from, the files of what pip itself has to install first, and whether this project is in it.
 
     uv does not look where pip is set to look, and PyTorch is the one package whose builds differ by where they come from.
     """
@@ -38,6 +38,7 @@ class Environment:
     folder: pathlib.Path
     lock: pathlib.Path
     by_pip: tuple[pathlib.Path, ...] = ()
+    with_project: bool = True
 
     @property
     def python(self) -> str:
@@ -61,6 +62,9 @@ ENVIRONMENTS = {
         folder=ROOT / ".venv-frameworks",
         lock=REQUIREMENTS / "frameworks.lock",
         by_pip=(REQUIREMENTS / "torch.txt",),
+    ),
+    "clients": Environment(
+        folder=ROOT / ".venv-clients", lock=REQUIREMENTS / "clients.lock", with_project=False
     ),
 }
 
@@ -96,6 +100,8 @@ def _install(environment: Environment) -> None:
     subprocess.run(
         [*uv, "--compile-bytecode", "--require-hashes", "--no-deps", "-r", str(environment.lock)], check=True
     )
+    if not environment.with_project:
+        return
     subprocess.run([*uv, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
     # What lies here is not compiled by installing it; where Python may write no bytecode, every process would do it anew.
     subprocess.run([environment.python, "-m", "compileall", "-q", str(ROOT / "src")], check=True)

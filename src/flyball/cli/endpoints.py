@@ -110,12 +110,15 @@ def label(name: str, path: Path, *, revise: bool) -> None:
 
 @endpoint.command()
 @click.argument("name")
+@click.option(
+    "--grpc-port", type=click.IntRange(0, 65_535), help="answer over gRPC too, at this port; 0 takes a free one"
+)
 @click.option("--supervised", is_flag=True, hidden=True)
-def serve(name: str, *, supervised: bool) -> None:
+def serve(name: str, *, grpc_port: int | None, supervised: bool) -> None:
     """Run the model server of an endpoint in this process."""
     from flyball.server.endpoint import run_endpoint
 
-    run_endpoint(name, supervised=supervised)
+    run_endpoint(name, supervised=supervised, grpc_port=grpc_port)
 
 
 def _routes(one: endpoints.EndpointInfo) -> str:

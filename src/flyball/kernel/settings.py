@@ -89,6 +89,8 @@ class Settings:
     """Seconds after which a request to the outside is given up."""
     webhook_attempts: int = 8
     """Attempts at one delivery of a webhook, with pauses that grow from one second to an hour, before it is given up."""
+    grpc_ports: str = ""
+    """Comma-separated `endpoint:port`: where model servers answer over gRPC too (`flyball[grpc]`); empty means nowhere."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
 

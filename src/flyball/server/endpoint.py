@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 
 from flyball.governance.permissions import Permission
+from flyball.kernel.errors import InvalidInput
 from flyball.kernel.logs import configure_logs
 from flyball.kernel.settings import load_settings
 from flyball.monitoring.log import PredictionLog
@@ -24,6 +25,7 @@ from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
 
 SERVICE = "service:endpoint"
+LARGEST_PORT = 65_535
 
 
 class LogSink:
@@ -42,13 +44,16 @@ class LogSink:
         self._losses.report(endpoint, self._model, by_reason, actor=SERVICE)
 
 
-def run_endpoint(name: str, *, supervised: bool) -> None:
-    """Serve an endpoint until SIGTERM or Ctrl-C.
+def run_endpoint(name: str, *, supervised: bool, grpc_port: int | None = None) -> None:
+    """Serve an endpoint until SIGTERM or Ctrl-C; over gRPC too, at `grpc_port` or where the settings say.
 
     Raises:
         NotFound: there is no endpoint of that name.
+        InvalidInput: the settings name a port that is none.
+        MissingExtra: gRPC is wanted, and its library is not installed.
     """
     settings = load_settings()
+    port = grpc_ports(settings.grpc_ports).get(name) if grpc_port is None else grpc_port
     prepare_home(settings)
     # A dump of this process's memory would hold what its endpoint may not write.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -59,8 +64,29 @@ def run_endpoint(name: str, *, supervised: bool) -> None:
         if supervised:
             follow_parent()
         with TemporaryDirectory(prefix="flyball-endpoint-") as folder:
-            serve(name, model, surroundings=_surroundings(platform, name, model, Path(folder)), settings=settings)
+            around = _surroundings(platform, name, model, Path(folder))
+            serve(name, model, surroundings=around, settings=settings, grpc_port=port)
         platform.close()
+
+
+def grpc_ports(text: str) -> dict[str, int]:
+    """Read the setting: a port for each endpoint it names.
+
+    >>> grpc_ports("prices:8001, churn:8002")
+    {'prices': 8001, 'churn': 8002}
+
+    Raises:
+        InvalidInput: something in it is no `endpoint:port`, or an endpoint or a port comes twice.
+    """
+    found: dict[str, int] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        name, _, port = pair.partition(":")
+        if not name or not port.isascii() or not port.isdigit() or not 0 < int(port) <= LARGEST_PORT:
+            raise InvalidInput(f"grpc_ports: '{pair}' is no endpoint:port", field="grpc_ports")
+        if name in found or int(port) in found.values():
+            raise InvalidInput(f"grpc_ports: '{pair}' names an endpoint or a port again", field="grpc_ports")
+        found[name] = int(port)
+    return found
 
 
 def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Surroundings:

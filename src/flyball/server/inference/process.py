@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 import uvicorn
 
 from flyball.kernel.clock import Clock, SystemClock
+from flyball.kernel.errors import MissingExtra
 from flyball.kernel.logs import get_logger, quote_values
 from flyball.kernel.settings import Settings
 from flyball.server.capture_key import capture_key
@@ -27,10 +31,14 @@ from flyball.serving.spool import Spool
 
 # Requests in flight get this long at the end; the supervisor kills after fifteen seconds.
 DRAIN_S = 10
+GRPC_DRAIN_S = 3
 LOOPBACK = "127.0.0.1"
 # Requests run beside each other already. With a team of OpenMP threads for each, whose members spin while they wait, a row
 # of a gradient boosting took 500 ms instead of 10 on a machine with more to do. Read when a model's library is loaded.
 OPENMP_THREADS = "OMP_NUM_THREADS"
+
+StopGrpc: TypeAlias = Callable[[], Awaitable[None]]
+StartGrpc: TypeAlias = Callable[[InferenceApp], Awaitable[StopGrpc]]
 
 _log = get_logger("inference")
 
@@ -56,15 +64,19 @@ def serve(
     surroundings: Surroundings,
     settings: Settings,
     port: int = 0,
+    grpc_port: int | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Serve an endpoint on 127.0.0.1 until SIGTERM or Ctrl-C; `port` 0 takes a free one. Call it from the main thread.
 
+    With a `grpc_port` the Open Inference Protocol is answered over gRPC as well, there; 0 takes a free one too.
     At the end no new request is accepted, those accepted are answered, and what was captured is on disk or shipped.
 
     Raises:
         Conflict: another process serves this endpoint from this home.
+        MissingExtra: gRPC is wanted, and its library is not installed.
     """
+    start_grpc = None if grpc_port is None else load_grpc(f"{LOOPBACK}:{grpc_port}")
     clock = clock or SystemClock()
     os.environ.setdefault(OPENMP_THREADS, "1")
     with socket.create_server((LOOPBACK, port)) as listener:
@@ -93,7 +105,7 @@ def serve(
         _log.info("serving", endpoint=endpoint, url=url)
         watcher.start()
         try:
-            _run_until_signal(app, listener)
+            _run_until_signal(app, listener, start_grpc)
         finally:
             plane.close()
             spool.close()
@@ -112,7 +124,27 @@ def spool_folder(settings: Settings, endpoint: str) -> Path:
     return settings.home / "spool" / endpoint
 
 
-def _run_until_signal(app: InferenceApp, listener: socket.socket) -> None:
+def load_grpc(address: str) -> StartGrpc:
+    """Return what starts a gRPC server beside an application, in its event loop, and returns how to stop it.
+
+    Raises:
+        MissingExtra: its library is not installed.
+    """
+    try:
+        from flyball.server.inference.grpc_server import GrpcInference
+    except ImportError as error:
+        raise MissingExtra.named("gRPC", "grpc") from error
+
+    async def start(app: InferenceApp) -> StopGrpc:
+        server, port = GrpcInference(app.answering, app.authorisation).server(address)
+        await server.start()
+        _log.info("serving_grpc", port=port)
+        return partial(server.stop, GRPC_DRAIN_S)
+
+    return start
+
+
+def _run_until_signal(app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -132,4 +164,17 @@ def _run_until_signal(app: InferenceApp, listener: socket.socket) -> None:
     # of it there, before the spool is flushed. They also serve a signal that comes before uvicorn listens.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    server.run(sockets=[listener])
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, app, listener, start_grpc))
+
+
+async def _serve(
+    server: uvicorn.Server, app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None
+) -> None:
+    """Serve HTTP until it is told to stop and has drained, and gRPC beside it."""
+    stop_grpc = None if start_grpc is None else await start_grpc(app)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        if stop_grpc is not None:
+            await stop_grpc()
