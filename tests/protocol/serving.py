@@ -13,6 +13,7 @@ import urllib3
 import uvicorn
 
 from flyball.server.app import build_app
+from flyball.server.http_protocol import http_protocol
 from flyball.server.platform import Platform
 
 START_S = 60
@@ -58,7 +59,9 @@ def serve(platform: Platform, *, port: int = 0) -> Iterator[str]:
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
-        server = uvicorn.Server(uvicorn.Config(build_app(platform), log_level="warning", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(build_app(platform), http=http_protocol(), log_level="warning", lifespan="off")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

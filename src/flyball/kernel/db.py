@@ -210,7 +210,7 @@ def _open_sqlite(path: Path) -> Database:
     writer = create_engine(url, poolclass=NullPool, connect_args=arguments, isolation_level="AUTOCOMMIT")
     for engine in (readers, writer):
         event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(writer, "connect", _wait_for_no_lock)  # the group commit waits by itself
+    event.listen(writer, "connect", _prepare_writer)
     return Database(readers, _SqliteWriter(writer))
 
 
@@ -224,8 +224,12 @@ def _prepare_sqlite(connection: object, _record: object) -> None:
     cursor.close()
 
 
-def _wait_for_no_lock(connection: object, _record: object) -> None:
-    connection.execute("PRAGMA busy_timeout=0").close()  # type: ignore[attr-defined]
+def _prepare_writer(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA busy_timeout=0")  # the group commit waits by itself
+    # What a statement of many rows would undo is kept in memory: a file for it is made and deleted at every turn.
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
 
 
 class _SqliteWriter:

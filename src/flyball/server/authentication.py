@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
@@ -18,25 +19,35 @@ RECALL_S = 1.0
 MOST_RECALLED = 1_024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """Who was behind a secret a moment ago."""
+
+    principal: Principal
+    until_s: float
+    changes: int
+
+
 class Authenticator:
     """Who is behind a request. A secret that was good a moment ago is not looked up again."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._recalled: dict[str, tuple[Principal, float, int]] = {}
+        self._recalled: dict[str, Recalled] = {}
 
-    def recall(self, connection: HTTPConnection) -> Principal | None:
+    def recall(self, connection: HTTPConnection) -> Recalled | None:
         """Return who is asking if that was answered less than a second ago and no access was taken away since."""
         secret = _presented(connection)
-        if secret is None:
-            return None
-        found = self._recalled.get(secret)
-        if found is None:
-            return None
-        principal, until, changes = found
-        if time.monotonic() >= until or changes != self._access.changes or self._access.is_over(principal):
-            return None
-        return principal
+        found = None if secret is None else self._recalled.get(secret)
+        return found if found is not None and self.holds(found) else None
+
+    def holds(self, recalled: Recalled) -> bool:
+        """Tell whether what was answered may still be relied on."""
+        return (
+            time.monotonic() < recalled.until_s
+            and recalled.changes == self._access.changes
+            and not self._access.is_over(recalled.principal)
+        )
 
     def authenticate(self, connection: HTTPConnection) -> Principal:
         """Return who is asking.
@@ -48,7 +59,9 @@ class Authenticator:
         principal = authenticate(connection, self._access)
         if len(self._recalled) >= MOST_RECALLED:
             self._recalled = {}
-        self._recalled[_secret(connection) or ""] = principal, time.monotonic() + RECALL_S, changes
+        self._recalled[_secret(connection) or ""] = Recalled(
+            principal=principal, until_s=time.monotonic() + RECALL_S, changes=changes
+        )
         return principal
 
 

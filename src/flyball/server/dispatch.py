@@ -40,15 +40,20 @@ class RouteTable:
     def find(self, method: str, path: str) -> Match | None:
         """Return the route of a method and path; HEAD is answered by the route of GET."""
         wanted = "GET" if method == "HEAD" else method
-        methods = self._literal.get(path)
-        if methods is not None and wanted in methods:
-            return methods[wanted]
+        literal = self.find_literal(wanted, path)
+        if literal is not None:
+            return literal
         for pattern, convertors, route in self._templates:
             found = pattern.match(path) if route.method == wanted else None
             if found:
                 values = {name: convertors[name].convert(text) for name, text in found.groupdict().items()}
                 return Match(route=route, path_params=values)
         return None
+
+    def find_literal(self, method: str, path: str) -> Match | None:
+        """Return the route of a method and a path that no template is needed for."""
+        methods = self._literal.get(path)
+        return None if methods is None else methods.get(method)
 
     def methods(self, path: str) -> list[str]:
         """Return the methods that a path is served by, in order."""

@@ -18,7 +18,7 @@ DEFAULTS: Final = {
 
 
 _ENCODED: Final = [(name.encode(), value.encode()) for name, value in DEFAULTS.items()]
-JSON_HEADERS: Final = [(b"content-type", b"application/json"), *_ENCODED]
+JSON_HEADERS: Final = ((b"content-type", b"application/json"), *_ENCODED)
 """Headers of an answer in JSON, apart from its length."""
 
 

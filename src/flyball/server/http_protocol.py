@@ -1,15 +1,18 @@
-"""HTTP as uvicorn speaks it, with the head and the body of a short answer in one write.
+"""HTTP as uvicorn speaks it, with less around a short request.
 
-uvicorn writes them apart: two system calls, and two moments at which the interpreter lock goes to another thread, for every
-answer. ASGI asks a server to wait with the head until it has a part of the body, so nobody loses by it. Whatever is not
-short and whole (streams, HEAD, answers without a length, a client that reads slowly) goes uvicorn's own way.
+The head and the body of a short answer go out in one write. uvicorn writes them apart: two system calls, and two moments at
+which the interpreter lock goes to another thread, for every answer. ASGI asks a server to wait with the head until it has a
+part of the body, so nobody loses by it. Whatever is not short and whole (streams, HEAD, answers without a length, a client
+that reads slowly) goes uvicorn's own way.
+
+An application with a method `quick` (see `QuickApplication`) may answer a request that has arrived whole without a task.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -17,14 +20,19 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from flyball.kernel.logs import get_logger
 
 if TYPE_CHECKING:
-    from asyncio import Protocol
+    import asyncio
 
+    from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn._types import (
         ASGI3Application,
         ASGISendEvent,
         HTTPResponseBodyEvent,
         HTTPResponseStartEvent,
     )
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+Headers = tuple[tuple[bytes, bytes], ...]
 
 # A larger body is not copied to stand behind its head: the copy would cost more than the call it saves.
 LARGEST_JOINED_BYTES: Final = 64 * 1024
@@ -68,6 +76,18 @@ _FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _log = get_logger("server")
 
 
+class QuickApplication(Protocol):
+    """An application that takes some requests at once."""
+
+    def quick(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Take a request that has arrived whole, and use `reply` once, later and on the event loop; or return False.
+
+        It is called between two looks at the network, so it may not wait and may not raise. What it returns False for is
+        asked again as ASGI asks.
+        """
+        ...
+
+
 class OneWriteCycle(RequestResponseCycle):
     """A request and its answer, whose head waits for the first part of its body."""
 
@@ -91,16 +111,30 @@ class OneWriteCycle(RequestResponseCycle):
         self._head = None  # the answer that failed after its head: none of it was sent
         await super().send_500_response()
 
+    def write_answer(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Write a whole answer whose headers are always the same; False where ASGI has to do it."""
+        if not self._is_writable(body):
+            return False
+        self._finish([_prepared(status, headers), b"content-length: %d\r\n" % len(body)], body)
+        return True
+
     def _write_whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
         """Write an answer that is complete; False where that is left to uvicorn."""
-        if message.get("more_body", False) or self.access_log or self.disconnected or self.flow.write_paused:
-            return False
         body = message.get("body", b"")
-        if len(body) > LARGEST_JOINED_BYTES or self.scope["method"] == "HEAD":
+        if message.get("more_body", False) or not self._is_writable(body):
             return False
         lines = _lines(head, length=len(body))
         if lines is None:
             return False
+        self._finish(lines, body)
+        return True
+
+    def _is_writable(self, body: bytes) -> bool:
+        if self.access_log or self.disconnected or self.flow.write_paused:
+            return False
+        return len(body) <= LARGEST_JOINED_BYTES and self.scope["method"] != "HEAD"
+
+    def _finish(self, lines: list[bytes], body: bytes) -> None:
         for name, value in self.default_headers:
             lines.append(_line(name, value))
         if not self.keep_alive:
@@ -113,15 +147,53 @@ class OneWriteCycle(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
-        return True
 
 
 class OneWriteProtocol(HttpToolsProtocol):
     """A connection whose answers are written as above, and that reads a large body further ahead."""
 
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._quick: QuickApplication | None = config.app if hasattr(config.app, "quick") else None  # type: ignore[assignment]
+        self._is_feeding = False
+        self._arriving: tuple[OneWriteCycle, ASGI3Application] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._is_feeding = True
+        super().data_received(data)
+        self._is_feeding = False
+        if self._arriving is not None:
+            (cycle, app), self._arriving = self._arriving, None
+            self._begin(cycle, app)
+
+    def start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Answer a request by a task, as ASGI asks."""
+        super()._start_asgi_task(cycle, app)
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = OneWriteCycle  # uvicorn makes its own and has no place to name another one
-        super()._start_asgi_task(cycle, app)
+        assert isinstance(cycle, OneWriteCycle)
+        if self._is_feeding:  # the rest of what arrived may be its whole body
+            self._arriving = cycle, app
+        else:
+            self._begin(cycle, app)
+
+    def _begin(self, cycle: OneWriteCycle, app: ASGI3Application) -> None:
+        if self.transport.is_closing():
+            return
+        if (
+            self._quick is None
+            or cycle.more_body
+            or app is not self.app
+            or not self._quick.quick(cast("Scope", cycle.scope), bytes(cycle.body), Reply(self, cycle))
+        ):
+            self.start(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         if self.parser.should_upgrade() or self.cycle.response_complete:
@@ -133,7 +205,41 @@ class OneWriteProtocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
 
-def http_protocol() -> type[Protocol] | str:
+class Reply:
+    """The way back to the client of one request that was taken at once."""
+
+    __slots__ = ("_cycle", "_protocol")
+
+    def __init__(self, protocol: OneWriteProtocol, cycle: OneWriteCycle) -> None:
+        self._protocol = protocol
+        self._cycle = cycle
+
+    def send(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer with a body. The headers leave out its length, and are remembered: none may carry a secret."""
+        if not self._cycle.write_answer(status, headers, body):
+            self.run(_Whole(status, headers, body))
+
+    def run(self, app: ASGIApp) -> None:
+        """Let an application answer in a task."""
+        if not self._cycle.disconnected:
+            self._protocol.start(self._cycle, cast("ASGI3Application", app))
+
+
+class _Whole:
+    """An application that has one answer."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self._status = status
+        self._headers = headers
+        self._body = body
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [*self._headers, (b"content-length", b"%d" % len(self._body))]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def http_protocol() -> type[asyncio.Protocol] | str:
     """Return what `uvicorn.Config` takes as `http`: ours, or uvicorn's own where this release of it is built otherwise."""
     if _is_known():
         return OneWriteProtocol
@@ -184,3 +290,9 @@ def _checked(name: bytes, value: bytes) -> bytes:
 
 
 _line = lru_cache(maxsize=128)(_checked)
+
+
+@lru_cache(maxsize=32)
+def _prepared(status: int, headers: Headers) -> bytes:
+    """Write the status line and headers that come again and again."""
+    return STATUS_LINE[status] + b"".join(_checked(name, value) for name, value in headers)

@@ -13,9 +13,9 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import FlyballError
@@ -28,14 +28,13 @@ Outcome = Answer | Exception
 Turn = Callable[[Sequence["Job"]], list[Outcome]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One request in a lane, and who waits for its answer."""
+class Job(NamedTuple):
+    """One request in a lane, and what takes its outcome on the event loop; made for every call, so it has to be cheap."""
 
     route: Route
     call: Call[Any]
     loop: asyncio.AbstractEventLoop
-    answered: asyncio.Future[Answer]
+    settle: Callable[[Outcome], None]
 
 
 class Lanes:
@@ -52,9 +51,13 @@ class Lanes:
             FlyballError: what the handler raised, or that the turn's transaction failed.
         """
         loop = asyncio.get_running_loop()
-        job = Job(route=route, call=call, loop=loop, answered=loop.create_future())
-        self._lanes[route.lane].put(job)
-        return await job.answered
+        answered: asyncio.Future[Answer] = loop.create_future()
+        self.put(Job(route, call, loop, partial(_fulfil, answered)))
+        return await answered
+
+    def put(self, job: Job) -> None:
+        """Put a job into its route's lane, on the event loop; its `settle` is called there when it is done."""
+        self._lanes[job.route.lane].put(job)
 
     def close(self) -> None:
         """Finish what is queued, and end the threads."""
@@ -178,9 +181,13 @@ def _settled(turn: Turn, jobs: Sequence[Job]) -> list[Outcome]:
 
 def _tell(settled: Sequence[tuple[Job, Outcome]]) -> None:
     for job, outcome in settled:
-        if job.answered.done():  # the client went away
-            continue
-        if isinstance(outcome, Exception):
-            job.answered.set_exception(outcome)
-        else:
-            job.answered.set_result(outcome)
+        job.settle(outcome)
+
+
+def _fulfil(answered: asyncio.Future[Answer], outcome: Outcome) -> None:
+    if answered.done():  # the client went away
+        return
+    if isinstance(outcome, Exception):
+        answered.set_exception(outcome)
+    else:
+        answered.set_result(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 from types import FrameType
 
@@ -57,6 +58,8 @@ def run_server(settings: Settings, *, supervised: bool) -> None:
         # without ours, that would end the process before its stores are closed.
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        gc.collect()
+        gc.freeze()  # what is there by now stays until the end: no collection has to look through it again
         server.run()
     _log.info("drained")
 

@@ -66,7 +66,7 @@ def invalid_value(value: object, field: str, *, hint: str = "") -> InvalidInput:
 def _query(request: Request, shape: type[msgspec.Struct]) -> dict[str, object]:
     """Take repeated parameters as lists exactly where the shape says list; elsewhere the first counts."""
     values: dict[str, object] = {}
-    for name, is_list in _fields(shape):
+    for name, is_list in fields_of(shape):
         given = request.query_params.getlist(name)
         if given:
             values[name] = given if is_list else given[0]
@@ -74,7 +74,7 @@ def _query(request: Request, shape: type[msgspec.Struct]) -> dict[str, object]:
 
 
 @functools.cache
-def _fields(shape: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
+def fields_of(shape: type[msgspec.Struct]) -> tuple[tuple[str, bool], ...]:
     """Return the fields' names, and whether each is a list; worked out once, for `runs/get` asks at every turn."""
     return tuple(
         (field.encode_name, "list" in str(field.type) or "tuple" in str(field.type))

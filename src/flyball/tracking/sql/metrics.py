@@ -58,7 +58,7 @@ class _Series:
         """Fold one more point in."""
         self.points.append(point)
         latest, value = self.latest, point.value
-        if point.step >= latest.step and point.age > latest.age:
+        if point is not latest and point.step >= latest.step and point.age > latest.age:
             self.latest = point
         if value != value:  # noqa: PLR0124 -- NaN, told without a call: a million points pass here
             return
