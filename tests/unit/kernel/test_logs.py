@@ -16,8 +16,9 @@ SECRET = make_secret(new_id())  # type: ignore[arg-type]
 
 @pytest.fixture(autouse=True)
 def fresh_structlog() -> Iterator[None]:
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 
