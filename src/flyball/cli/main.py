@@ -33,6 +33,7 @@ COMMANDS = {
     "monitor": "flyball.cli.monitoring",
     "pipeline": "flyball.cli.pipelines",
     "policy": "flyball.cli.models",
+    "predictions": "flyball.cli.predictions",
     "request": "flyball.cli.loops",
     "server": "flyball.cli.processes",
     "sync": "flyball.cli.sync",

@@ -25,6 +25,7 @@ class MonitoringEvent(EventKind):
     ALERT_RESOLVED = "alert.resolved"
     LABELS_ADDED = "labels.added"
     PREDICTIONS_LOST = "predictions.lost"
+    PREDICTIONS_MERGED = "predictions.merged"
 
 
 class AnswerKind(StrEnum):
@@ -45,7 +46,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A Parquet file of predictions of one endpoint. `arrival` is its place among all that arrived at the endpoint."""
+    """A batch of predictions of one endpoint, in Parquet. `arrival` is its place among all that arrived at the endpoint.
+
+    `digest` is the file that holds its rows. After it was merged with others that is theirs together, and `arrived_as` its own.
+    """
 
     endpoint: str
     arrival: int
@@ -54,6 +58,12 @@ class Segment:
     min_ms: int
     max_ms: int
     created_ms: int
+    arrived_as: Digest | None = None
+
+    @property
+    def identity(self) -> Digest:
+        """The digest of the batch as it arrived, by which evidence names it wherever its rows lie."""
+        return self.arrived_as or self.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

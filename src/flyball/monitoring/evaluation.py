@@ -138,7 +138,7 @@ class Evaluation:
     def _judge(self, monitor: Monitor, window: Window) -> WindowReport:
         table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms)
         segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
-        sources = {"segments": str(digest_json([segment.digest for segment in segments]))}
+        sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
         if window.state is WindowState.MATURE:
             columns = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
             sources["labels"] = str(digest_json([list(pair) for pair in zip(*columns, strict=True)]))

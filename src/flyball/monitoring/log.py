@@ -133,8 +133,9 @@ class PredictionLog:
         """Return what `read` does, and the answers of shadows too: the same request may then stand there twice."""
         wanted = None if columns is None else list(dict.fromkeys([*_OUTCOME_COLUMNS, *columns]))
         parts = []
-        for segment in self.segments(endpoint, start_ms, end_ms):
-            with self._artifacts.blobs.fetch(segment.digest) as path:
+        # Of segments that were merged, all lie in one file, which is read once.
+        for digest in dict.fromkeys(segment.digest for segment in self.segments(endpoint, start_ms, end_ms)):
+            with self._artifacts.blobs.fetch(digest) as path:
                 parts.append(read_span(path, start_ms=start_ms, end_ms=end_ms, columns=wanted))
         labels = self._labels.within(endpoint, start_ms=start_ms, end_ms=end_ms)
         return join_labels(sort_by_time(stack(parts)), labels)

@@ -81,6 +81,38 @@ class PredictionStore(Protocol):
         ...
 
 
+class SegmentStore(Protocol):
+    """Note which segments lie in a file of their own, and which were merged. Each verb joins the transaction of its thread."""
+
+    def endpoints(self, *, loose_before_ms: int, merged_before_ms: int) -> list[str]:
+        """Return the endpoints with a segment that came before a moment and is not merged, or was merged before one and not freed."""
+        ...
+
+    def loose(self, endpoint: str, *, before_ms: int) -> list[Segment]:
+        """Return the segments that came before a moment and are not merged, in order of arrival."""
+        ...
+
+    def merged(self, endpoint: str, *, before_ms: int) -> list[Segment]:
+        """Return the segments that were merged before a moment and whose own bytes are not freed, in order of arrival."""
+        ...
+
+    def merge(self, endpoint: str, arrivals: Sequence[int], *, digest: Digest, now_ms: int) -> None:
+        """Note that the rows of some segments lie in another file now.
+
+        Raises:
+            Conflict: one of them was merged already.
+        """
+        ...
+
+    def is_named(self, digest: Digest) -> bool:
+        """Tell whether a segment or a name of the artifact store needs a file."""
+        ...
+
+    def free(self, endpoint: str, arrival: int, *, now_ms: int) -> None:
+        """Note that a segment's own bytes are gone."""
+        ...
+
+
 class LabelStore(Protocol):
     """Keep every revision of every label."""
 

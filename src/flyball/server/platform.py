@@ -30,12 +30,20 @@ from flyball.kernel.events.sql import SqlEventStore
 from flyball.kernel.leases import LeaseStore
 from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
+from flyball.monitoring.compaction import Compaction
 from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
-from flyball.monitoring.sql import SqlAlertStore, SqlLabelStore, SqlMonitorStore, SqlPredictionStore, SqlReportStore
+from flyball.monitoring.sql import (
+    SqlAlertStore,
+    SqlLabelStore,
+    SqlMonitorStore,
+    SqlPredictionStore,
+    SqlReportStore,
+    SqlSegmentStore,
+)
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import ProcessRunner
 from flyball.pipelines.service import Pipelines
@@ -189,6 +197,14 @@ class Platform:
             events=self.events,
             clock=self.clock,
             database=self.database,
+        )
+
+    @cached_property
+    def compaction(self) -> Compaction:
+        """Who merges small segments."""
+        segments = SqlSegmentStore(self.database)
+        return Compaction(
+            segments, artifacts=self.artifacts, events=self.events, clock=self.clock, database=self.database
         )
 
     @cached_property

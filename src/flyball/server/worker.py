@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
+from flyball.artifacts.ports import DELETION
 from flyball.governance.permissions import Role
 from flyball.kernel.errors import AlreadyExists, Conflict, FlyballError
 from flyball.kernel.leases import Lease
@@ -29,6 +30,8 @@ SERVICE = "service:pipelines"
 MONITOR_ACTOR = "service:monitor"
 # The token of a run is revoked at its end; a worker that was killed leaves one that ends by itself.
 TOKEN_S = 86_400
+# Whether an hour's segments are merged a minute sooner or later is nobody's matter.
+COMPACTION_EVERY_S = 60.0
 # How long a queued run is left alone after an attempt at it was refused.
 LEAVE_S = 5.0
 # Steps may see these and nothing else of the worker's environment: a training script must not find its secrets.
@@ -56,6 +59,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(pipelines_at_once, thread_name_prefix="pipeline")
         self._running: dict[str, Future[None]] = {}
         self._left: dict[str, float] = {}
+        self._compact_after = 0.0
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
@@ -85,6 +89,7 @@ class Worker:
             self._tell_webhooks,
             self._evaluate,
             self._conduct,
+            self._compact,
         )
         done = [self._guarded(task.__name__.removeprefix("_"), task) for task in tasks]  # each has its turn
         return any(done)
@@ -185,6 +190,30 @@ class Worker:
     def _conduct_one(self, loop: Loop) -> bool:
         lease = self._holdings.take(f"loop/{loop.loop}")
         return lease is not None and self._turn(loop, lease)
+
+    def _compact(self) -> bool:
+        if time.monotonic() < self._compact_after:
+            return False
+        self._compact_after = time.monotonic() + COMPACTION_EVERY_S
+        compact = self._platform.compaction
+        return self._each("predictions", [(name, functools.partial(self._compact_one, name)) for name in compact.due()])
+
+    def _compact_one(self, endpoint: str) -> bool:
+        lease = self._holdings.take(f"predictions/{endpoint}")
+        if lease is None:
+            return False
+        fence = functools.partial(self._platform.leases.fence, lease)
+        merged = self._platform.compaction.merge(endpoint, actor=MONITOR_ACTOR, fence=fence)
+        return self._free(endpoint, fence) or bool(merged)
+
+    def _free(self, endpoint: str, fence: Callable[[], None]) -> bool:
+        """Free merged bytes; while a backup copies, nothing is deleted."""
+        leases, ttl_ms = self._platform.leases, self._platform.settings.lease_ttl_ms
+        deletion = leases.acquire(DELETION, holder=self._holder, ttl_ms=ttl_ms)
+        try:
+            return bool(self._platform.compaction.free(endpoint, fence=fence))
+        finally:
+            leases.release(deletion)
 
     def _each(self, kind: str, turns: list[tuple[str, Callable[[], bool]]]) -> bool:
         """Give each its turn; one that fails does not keep the others from theirs."""

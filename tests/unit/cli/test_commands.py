@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import click
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +22,9 @@ from tests.protocol.serving import TrackingServer
 from flyball.cli.main import COMMANDS, cli, main
 from flyball.server.migrations import newest
 from flyball.server.platform import Platform
+from flyball.serving.capture import PredictionBatch, record_tables
 from flyball.serving.capture_rules import KEEP_ALL
+from flyball.serving.entities import Prediction
 
 MODEL_ID = "m-" + "1" * 32
 LABEL = {"prediction_id": "p-1", "value": 1.0, "time_ms": 5}
@@ -298,3 +301,34 @@ def _is_command(words: list[str]) -> bool:
     if isinstance(found, click.Group) and len(words) > 1:
         return found.get_command(context, words[1]) is not None
     return found is not None
+
+
+def test_predictions_are_listed_and_copied_as_files_that_others_read(run: Run, model: Platform, tmp_path: Path) -> None:
+    assert run("predictions", "list", "copied").err == "none\n"
+    for number in (1, 2):
+        [batch] = record_tables([a_batch(f"copied-{number}", at_ms=number * 86_400_000)])
+        model.predictions.accept("copied", batch)
+    listed = run("predictions", "list", "copied", "--since", "1970-01-03").out.splitlines()
+    assert len(listed) == 2
+    assert "1970-01-03 00:00" in listed[1]
+    shown = run("predictions", "export", "copied", str(tmp_path / "out"))
+    assert shown.out == f"{tmp_path / 'out'}: 2 predictions, 2 files copied\n"
+    assert run("predictions", "export", "copied", str(tmp_path / "out")).out.endswith("2 predictions, 0 files copied\n")
+    assert pq.read_table(tmp_path / "out").column("prediction_id").to_pylist() == ["copied-1", "copied-2"]
+    assert "no moment" in run("predictions", "list", "copied", "--since", "yesterday").err
+
+
+def a_batch(name: str, *, at_ms: int) -> PredictionBatch:
+    return PredictionBatch(
+        request_id=name,
+        prediction_ids=(name,),
+        times_ms=(at_ms,),
+        served_ms=at_ms,
+        version=1,
+        version_digest="d" * 64,
+        role="champion",
+        latency_ms=1.0,
+        caller="user:owner",
+        columns={"age": np.array([30])},
+        prediction=Prediction(labels=np.array([1]), scores=None),
+    )

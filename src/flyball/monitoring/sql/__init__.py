@@ -5,5 +5,13 @@ from flyball.monitoring.sql.labels import SqlLabelStore
 from flyball.monitoring.sql.monitors import SqlMonitorStore
 from flyball.monitoring.sql.predictions import SqlPredictionStore
 from flyball.monitoring.sql.reports import SqlReportStore
+from flyball.monitoring.sql.segments import SqlSegmentStore
 
-__all__ = ["SqlAlertStore", "SqlLabelStore", "SqlMonitorStore", "SqlPredictionStore", "SqlReportStore"]
+__all__ = [
+    "SqlAlertStore",
+    "SqlLabelStore",
+    "SqlMonitorStore",
+    "SqlPredictionStore",
+    "SqlReportStore",
+    "SqlSegmentStore",
+]

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 
-from flyball.kernel.canonical import Digest
 from flyball.kernel.db import Database
 from flyball.monitoring.entities import AnswerKind, PredictionKey, Segment, Stream
 from flyball.monitoring.ports import Grid
 from flyball.monitoring.sql.dialect import in_pages, insert_new, start_of_number, window_number
+from flyball.monitoring.sql.segments import segment_of
 from flyball.monitoring.tables import prediction_index, prediction_segments, prediction_streams
 
 
@@ -63,7 +63,7 @@ class SqlPredictionStore:
         mine = and_(prediction_segments.c.endpoint == endpoint, prediction_segments.c.arrival.in_(arrivals))
         query = select(prediction_segments).where(mine).order_by(prediction_segments.c.arrival)
         with self._database.read() as connection:
-            return [_segment(row) for row in connection.execute(query)]
+            return [segment_of(row) for row in connection.execute(query)]
 
     def find_segment(self, endpoint: str, prediction_id: str) -> Segment | None:
         mine = and_(
@@ -78,7 +78,7 @@ class SqlPredictionStore:
         query = select(prediction_segments).join(prediction_index, same).where(mine)
         with self._database.read() as connection:
             row = connection.execute(query).first()
-        return _segment(row) if row else None
+        return segment_of(row) if row else None
 
     def count(self, endpoint: str, *, start_ms: int, end_ms: int) -> int:
         answered = and_(_within(endpoint, start_ms, end_ms), prediction_index.c.answer == "")
@@ -109,16 +109,4 @@ def _within(endpoint: str, start_ms: int, end_ms: int) -> ColumnElement[bool]:
 def _key(row: Row[tuple[object, ...]]) -> PredictionKey:
     return PredictionKey(
         prediction_id=row.prediction_id, answer=row.answer, time_ms=row.time_ms, kind=AnswerKind(row.kind)
-    )
-
-
-def _segment(row: Row[tuple[object, ...]]) -> Segment:
-    return Segment(
-        endpoint=row.endpoint,
-        arrival=row.arrival,
-        digest=Digest(row.digest),
-        row_count=row.row_count,
-        min_ms=row.min_ms,
-        max_ms=row.max_ms,
-        created_ms=row.created_ms,
     )

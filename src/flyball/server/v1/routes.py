@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from flyball.server.routing import Route
-from flyball.server.v1 import access, audit, datasets, endpoints, journals, loops, models, monitors, pipelines, runs
+from flyball.server.v1 import (
+    access,
+    audit,
+    datasets,
+    endpoints,
+    journals,
+    loops,
+    models,
+    monitors,
+    pipelines,
+    predictions,
+    runs,
+)
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
@@ -14,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *pipelines.ROUTES,
     *endpoints.ROUTES,
     *monitors.ROUTES,
+    *predictions.ROUTES,
     *loops.ROUTES,
     *journals.ROUTES,
 )
