@@ -18,7 +18,7 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 	@$(BIN)/python -m flyball.demo --result build/demo/result.json
 
 test: venv ## all tests, with the real services they need
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-clients: venv ## the model server asked by Triton's and KServe's clients, which have an environment of their own
 	@python3 tools/bootstrap.py clients
@@ -28,8 +28,8 @@ test-frameworks: test-clients ## PyTorch (Lightning) and Keras, logged and serve
 	@python3 tools/bootstrap.py frameworks
 	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks tests/conformance/frameworks
 
-fuzz: venv ## bend requests of the MLflow protocol for longer: make fuzz MINUTES=30
-	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q --timeout 0 tests/api/test_protocol_fuzz.py
+fuzz: venv ## bend requests of the MLflow protocol and of our own API for longer: make fuzz MINUTES=30
+	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q --timeout 0 tests/api/test_protocol_fuzz.py tests/api/test_document.py
 
 check: venv lint types contracts architecture docs test ## what CI runs
 

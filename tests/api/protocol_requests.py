@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from msgspec import inspect
+from tests.api.accepted_requests import Recipe, recipe_of
 
 from flyball.server.routing import Route
 
@@ -124,8 +126,78 @@ class Attempt:
         return self.method, address, body
 
 
+def accepted(route: Route) -> Attempt:
+    """Return the request of a route that is accepted."""
+    recipe = recipe_of(route)
+    return _cooked(route, recipe, query=recipe.query, body=recipe.body)
+
+
 def attempts(route: Route) -> SearchStrategy[Attempt]:
     """Return requests for a route: mostly nearly right, because what is quite wrong is refused at the door."""
+    return _from_shape(route) | _from_recipe(route)
+
+
+def _cooked(route: Route, recipe: Recipe, *, query: object, body: object) -> Attempt:
+    assert isinstance(query, Mapping)
+    return Attempt(
+        method=route.method,
+        path=quote(recipe.path or _template(route), safe="/"),
+        query=_written(query),
+        body=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
+        headers={"content-type": CONTENT_TYPES[0]},
+    )
+
+
+def _template(route: Route) -> str:
+    """Return the path with the names of what it is about in its holes."""
+    return re.sub(r"\{(\w+)(:path)?\}", r"<\1>", route.path)
+
+
+@st.composite
+def _from_recipe(draw: DrawFn, route: Route) -> Attempt:
+    """Draw what is accepted but for one of its values, wherever in it that stands."""
+    recipe = recipe_of(route)
+    in_body = isinstance(recipe.body, Mapping)
+    fields = recipe.body if isinstance(recipe.body, Mapping) else recipe.query
+    places = list(_places(fields))
+    if not places:
+        return accepted(route)
+    place = draw(st.sampled_from(places))
+    name = next((key for key in reversed(place) if isinstance(key, str)), "")
+    odd = draw(_text(name) | _numbers(name) | _anything() | st.just(_ABSENT))
+    bent = _replaced(fields, place, odd)
+    return _cooked(route, recipe, query=recipe.query if in_body else bent, body=bent if in_body else recipe.body)
+
+
+_ABSENT: object = object()
+
+
+def _places(value: object, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the keys that lead to each value within a value."""
+    parts: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for key, part in parts:
+        yield (*above, key)
+        yield from _places(part, (*above, key))
+
+
+def _replaced(value: Any, place: Sequence[str | int], new: object) -> Any:
+    """Return a copy with another value, or none, at a place."""
+    key, *rest = place
+    copy: Any = list(value) if isinstance(value, list) else dict(value)
+    if rest:
+        copy[key] = _replaced(copy[key], rest, new)
+    elif new is _ABSENT:
+        del copy[key]
+    else:
+        copy[key] = new
+    return copy
+
+
+def _from_shape(route: Route) -> SearchStrategy[Attempt]:
 
     @st.composite
     def attempt(draw: DrawFn) -> Attempt:
@@ -163,12 +235,12 @@ def _query(route: Route) -> SearchStrategy[str]:
     if route.request is None:
         return st.sampled_from(QUERIES)
 
-    def written(values: object) -> str:
-        assert isinstance(values, dict)
-        pairs = [(key, one) for key, value in values.items() for one in (value if isinstance(value, list) else [value])]
-        return "&".join(f"{_quoted(key)}={_quoted(one)}" for key, one in pairs)
+    return _struct(inspect.type_info(route.request)).map(_written)
 
-    return _struct(inspect.type_info(route.request)).map(written)
+
+def _written(values: Mapping[str, Any]) -> str:
+    pairs = [(key, one) for key, value in values.items() for one in (value if isinstance(value, list) else [value])]
+    return "&".join(f"{_quoted(key)}={_quoted(one)}" for key, one in pairs)
 
 
 def _quoted(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -15,8 +16,10 @@ from tests.protocol.serving import TrackingServer
 
 from flyball.server.openapi import document
 
+# `make fuzz MINUTES=30` searches longer, with other requests each time.
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 # Of each operation; about half of them valid by the document and half not.
-EXAMPLES = 8
+EXAMPLES = 8 if MINUTES == 0 else int(MINUTES * 20)
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     openapi_checks.status_code_conformance,
@@ -49,7 +52,7 @@ def fuzzed(
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=True,
+    derandomize=MINUTES == 0,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -175,3 +175,16 @@ def test_every_request_has_its_status_and_a_bad_one_writes_nothing(
     records, _ = tracking_server.platform.tracking.evaluation.records(dataset_id)
     assert records == []
     assert tracking_server.platform.tracking.evaluation.get(dataset_id).profile == ""
+
+
+def test_an_id_that_no_database_can_keep_belongs_to_nothing(tracking_server: TrackingServer) -> None:
+    assert send(tracking_server, "GET", "d%00")[0] == 404
+    assert send(tracking_server, "PATCH", "d%00/tags", {"tags": "{}"})[0] == 404
+    assert send(tracking_server, "POST", "d%00/add-experiments", {"experiment_ids": ["0"]})[0] == 404
+    for method, path in (
+        ("DELETE", "d%00"),
+        ("DELETE", "d%00/tags/a"),
+        ("GET", "d%00/experiment-ids"),
+        ("GET", "d%00/records"),
+    ):
+        assert send(tracking_server, method, path)[0] == 200

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.conftest import empty_postgres
 from tests.protocol.serving import TrackingServer, serve
 
 from flyball.kernel.db import open_database
@@ -24,10 +25,23 @@ def send(server: TrackingServer, method: str, path: str, body: object = None) ->
     return answer.status, json.loads(answer.data)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def registry_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_uri: str
+) -> Iterator[str]:
+    """Return the URL of one database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'flyball.db'}"
+        return
+    with empty_postgres(postgres_uri) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
-def elec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+def elec(registry_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
     """Serve a model with one version, once for all these tests: none of them changes it."""
-    settings = load_settings({"FLYBALL_HOME": str(tmp_path_factory.mktemp("registry"))})
+    home = tmp_path_factory.mktemp("registry")
+    settings = load_settings({"FLYBALL_HOME": str(home), "FLYBALL_DATABASE_URL": registry_url})
     with contextlib.closing(open_database(settings.resolved_database_url)) as database:
         upgrade(database)
     with contextlib.closing(open_platform(settings)) as platform, serve(platform) as url:

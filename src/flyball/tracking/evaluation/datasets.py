@@ -106,7 +106,7 @@ class EvaluationDatasets:
         Raises:
             NotFound: there is none of this id.
         """
-        return _found(self._store.find(dataset_id) if "\x00" not in dataset_id else None, dataset_id)
+        return _found(self._store.find(dataset_id) if _can_be(dataset_id) else None, dataset_id)
 
     def search(
         self,
@@ -134,7 +134,7 @@ class EvaluationDatasets:
     def delete(self, dataset_id: str, *, actor: str) -> None:
         """Remove a dataset and its records; without effect when it is not there, as clients expect."""
         with self._database.transaction():
-            gone = self._store.lock(dataset_id)
+            gone = self._find_locked(dataset_id)
             if gone is not None:
                 payload: dict[str, JsonValue] = {"name": gone.name, "records": self._records.count(dataset_id)}
                 self._store.remove(dataset_id)
@@ -153,7 +153,7 @@ class EvaluationDatasets:
     def delete_tag(self, dataset_id: str, key: str, *, actor: str) -> None:
         """Remove a tag; without effect when it or the dataset is not there, as clients expect."""
         with self._database.transaction():
-            dataset = self._store.lock(dataset_id)
+            dataset = self._find_locked(dataset_id)
             if dataset is not None and key in dataset.tags:
                 kept = {other: value for other, value in dataset.tags.items() if other != key}
                 self._store.save(dataclasses.replace(dataset, tags=kept))
@@ -161,7 +161,7 @@ class EvaluationDatasets:
 
     def experiments(self, dataset_id: str) -> list[str]:
         """Return the experiments a dataset belongs to; none when it is not there, as clients expect."""
-        return self._store.experiments(dataset_id)
+        return self._store.experiments(dataset_id) if _can_be(dataset_id) else []
 
     def link(self, dataset_id: str, experiment_ids: Sequence[str], *, actor: str) -> EvaluationDataset:
         """Let a dataset belong to more experiments.
@@ -246,7 +246,8 @@ class EvaluationDatasets:
             InvalidInput: a limit or a page token that cannot be read.
         """
         size = check_max_results(limit or RECORDS_PER_PAGE, limit=MOST_RECORDS_PER_PAGE)
-        found = self._records.page(dataset_id, after=_cursor(page_token), limit=size + 1)
+        after = _cursor(page_token)
+        found = self._records.page(dataset_id, after=after, limit=size + 1) if _can_be(dataset_id) else []
         more = len(found) > size
         return found[:size], _token(found[size - 1]) if more else None
 
@@ -258,7 +259,7 @@ class EvaluationDatasets:
         """
         with self._database.transaction():
             dataset = self._lock(dataset_id)
-            removed = self._records.remove(dataset_id, record_ids)
+            removed = self._records.remove(dataset_id, [each for each in record_ids if _can_be(each)])
             if removed:
                 profile = _profile(self._records.count(dataset_id))
                 self._store.save(dataclasses.replace(dataset, profile=profile or "null"))
@@ -266,7 +267,10 @@ class EvaluationDatasets:
         return removed
 
     def _lock(self, dataset_id: str) -> EvaluationDataset:
-        return _found(self._store.lock(dataset_id) if "\x00" not in dataset_id else None, dataset_id)
+        return _found(self._find_locked(dataset_id), dataset_id)
+
+    def _find_locked(self, dataset_id: str) -> EvaluationDataset | None:
+        return self._store.lock(dataset_id) if _can_be(dataset_id) else None
 
     def _check_experiments(self, experiment_ids: Sequence[str]) -> None:
         for experiment_id in experiment_ids:
@@ -277,6 +281,11 @@ class EvaluationDatasets:
         self, kind: EvaluationEvent, dataset: EvaluationDataset, payload: Mapping[str, JsonValue], *, actor: str
     ) -> None:
         self._events.record(kind, actor=actor, subject=dataset.ref, payload=payload)
+
+
+def _can_be(key: str) -> bool:
+    """Tell whether a text can be an id: no database keeps a NUL character."""
+    return "\x00" not in key
 
 
 def _found(dataset: EvaluationDataset | None, dataset_id: str) -> EvaluationDataset:
