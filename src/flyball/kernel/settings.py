@@ -20,7 +20,7 @@ FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("console", "json")}
-_MAX_PORT = 65_535
+_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,11 @@ class Settings:
     """Attempts at one delivery of a webhook, with pauses that grow from one second to an hour, before it is given up."""
     grpc_ports: str = ""
     """Comma-separated `endpoint:port`: where model servers answer over gRPC too (`flyball[grpc]`); empty means nowhere."""
+    otlp_endpoint: str = ""
+    """URL of an OpenTelemetry receiver (OTLP over HTTP, `http://127.0.0.1:4318`) that model servers send traces to; empty means none.
+    Needs `flyball[otel]`."""
+    trace_percent: int = 10
+    """Of the requests that bring no trace of their own, how many in a hundred are traced, where a receiver is set; 0 to 100."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
 
@@ -182,9 +187,9 @@ def _parse(key: str, value: object, *, source: str) -> object:
 def _check_range(key: str, value: object, *, source: str) -> None:
     if key in _CHOICES and value not in _CHOICES[key]:
         raise InvalidInput(f"{source}: '{value}' is none of {', '.join(_CHOICES[key])}", field=key)
-    if key == "port" and not 0 <= cast("int", value) <= _MAX_PORT:
-        raise InvalidInput(f"{source}: {value} is no port; use 0 to {_MAX_PORT}", field=key)
-    if _TYPES[key] is int and key != "port" and cast("int", value) < 1:
+    if key in _FROM_ZERO_TO and not 0 <= cast("int", value) <= _FROM_ZERO_TO[key]:
+        raise InvalidInput(f"{source}: {value} is out of range; use 0 to {_FROM_ZERO_TO[key]}", field=key)
+    if _TYPES[key] is int and key not in _FROM_ZERO_TO and cast("int", value) < 1:
         raise InvalidInput(f"{source}: {value} is too small; use 1 or more", field=key)
 
 

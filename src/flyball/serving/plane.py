@@ -22,6 +22,7 @@ from flyball.serving.ports import Choice, Pick, PredictionCapture, Router
 from flyball.serving.requests import InferAnswer, InferRequest, ids_of, named, times_of
 from flyball.serving.served_model import ServedModel
 from flyball.serving.shadowing import Shadowing
+from flyball.serving.timing import Timing, Turn, queued_timing
 
 # Ten thousand rows of a tree ensemble take about a second; more is a batch job, see score.py.
 MAX_ROWS = 10_000
@@ -60,6 +61,7 @@ class Asked:
     began_s: float
     role: str
     shadows: tuple[LoadedVersion, ...] = ()
+    timing: Timing | None = None
 
 
 InferJob: TypeAlias = Job[Asked, InferAnswer]
@@ -216,17 +218,27 @@ class DataPlane:
             began_s=time.perf_counter(),
             role=role,
             shadows=shadows,
+            timing=queued_timing(),
         )
 
     def _answer(self, loaded: LoadedVersion, every: Sequence[Asked]) -> list[InferAnswer | Exception]:
         """Answer what waited for a version, in the version's thread."""
+        turn = Turn([asked.timing for asked in every])
         made = predict_together(loaded.model, [asked.request.rows for asked in every])
-        pairs = list(zip(every, made, strict=True))
+        turn.predicted()
+        answers = self._captured(list(zip(every, made, strict=True)), loaded)
+        turn.answered()
+        return answers
+
+    def _captured(
+        self, pairs: Sequence[tuple[Asked, Predicted | Exception]], loaded: LoadedVersion
+    ) -> list[InferAnswer | Exception]:
+        """Return the answers to a whole turn, after it was offered to capture."""
         batches = [_batch(asked, one, loaded) for asked, one in pairs if not isinstance(one, Exception)]
         try:
             self._capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
         except Unavailable as error:
-            return [one if isinstance(one, Exception) else copy.copy(error) for one in made]
+            return [one if isinstance(one, Exception) else copy.copy(error) for _, one in pairs]
         return [one if isinstance(one, Exception) else self._answered(asked, one, loaded) for asked, one in pairs]
 
     def _answered(self, asked: Asked, made: Predicted, loaded: LoadedVersion) -> InferAnswer:
@@ -244,7 +256,7 @@ class DataPlane:
     def _watch(self, asked: Asked, loaded: LoadedVersion) -> None:
         """Let a version see what was answered, under the same ids and times."""
         seen = dataclasses.replace(
-            asked, served_ms=self._clock.now_ms(), began_s=time.perf_counter(), role=SHADOW, shadows=()
+            asked, served_ms=self._clock.now_ms(), began_s=time.perf_counter(), role=SHADOW, shadows=(), timing=None
         )
         [outcome] = self._answer(loaded, [seen])
         if isinstance(outcome, Exception):

@@ -22,6 +22,7 @@ from flyball.kernel.settings import Settings
 from flyball.server.capture_key import capture_key
 from flyball.server.inference.app import InferenceApp, build_app
 from flyball.server.inference.authorisation import Authorise
+from flyball.server.inference.tracing import traced
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.capture_rules import CaptureRules
 from flyball.serving.plane import DataPlane
@@ -105,7 +106,8 @@ def serve(
         _log.info("serving", endpoint=endpoint, url=url)
         watcher.start()
         try:
-            _run_until_signal(app, listener, start_grpc)
+            with traced(app, settings) as answering:
+                _run_until_signal(answering, listener, start_grpc)
         finally:
             plane.close()
             spool.close()
