@@ -171,7 +171,7 @@ def test_a_shape_of_billions_costs_nothing(server: Server) -> None:
 def test_a_version_can_be_asked_by_its_number(server: Server) -> None:
     answers = [server.post(f"/v2/models/prices/versions/{number}/infer", ask()).json() for number in (1, 2)]
     said = [(answer["model_name"], answer["model_version"], answer["parameters"]["role"]) for answer in answers]
-    assert said == [("prices", "1", "champion"), ("prices", "2", "canary")]
+    assert said == [("prices", "1", "champion"), ("prices", "2", "pinned")]
     assert server.get("/v2/models/prices/versions/2").json()["versions"] == ["1", "2"]
     ready = server.get("/v2/models/prices/versions/2/ready", token=None)
     assert ready.json() == {"name": "prices", "ready": True}

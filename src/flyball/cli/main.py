@@ -35,6 +35,7 @@ COMMANDS = {
     "policy": "flyball.cli.models",
     "predictions": "flyball.cli.predictions",
     "request": "flyball.cli.loops",
+    "serve": "flyball.cli.serving",
     "server": "flyball.cli.processes",
     "sync": "flyball.cli.sync",
     "token": "flyball.cli.access",

@@ -96,6 +96,8 @@ class Settings:
     Needs `flyball[otel]`."""
     trace_percent: int = 10
     """Of the requests that bring no trace of their own, how many in a hundred are traced, where a receiver is set; 0 to 100."""
+    serve_key: str = field(default="", repr=False)
+    """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
 
@@ -118,6 +120,11 @@ class Settings:
     def owner_token_file(self) -> Path:
         """The file that holds the owner's token, on the account that runs the server."""
         return self.home / "owner.token"
+
+    @property
+    def serve_key_file(self) -> Path:
+        """The file that holds the key of `flyball serve`, on the account that runs it."""
+        return self.home / "serve.key"
 
     @property
     def resolved_server_url(self) -> str:

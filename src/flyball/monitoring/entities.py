@@ -37,11 +37,12 @@ class AnswerKind(StrEnum):
 
 
 class Role(StrEnum):
-    """As what a version answered. A shadow's answer never reached the caller."""
+    """As what a version answered. A shadow's answer never reached the caller; a pinned one was asked for by its number."""
 
     CHAMPION = "champion"
     CANARY = "canary"
     SHADOW = "shadow"
+    PINNED = "pinned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

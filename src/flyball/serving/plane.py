@@ -26,7 +26,9 @@ from flyball.serving.timing import Timing, Turn, queued_timing
 
 # Ten thousand rows of a tree ensemble take about a second; more is a batch job, see score.py.
 MAX_ROWS = 10_000
-CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
+CHAMPION, SHADOW = "champion", "shadow"
+# Answered by a version that the caller named and routing would not have chosen for it; no evidence for or against a canary.
+PINNED = "pinned"
 # A process that ends does not wait longer for a model that hangs.
 CLOSING_S = 5.0
 
@@ -236,7 +238,8 @@ class DataPlane:
         """Return the answers to a whole turn, after it was offered to capture."""
         batches = [_batch(asked, one, loaded) for asked, one in pairs if not isinstance(one, Exception)]
         try:
-            self._capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
+            if batches:
+                self._capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
         except Unavailable as error:
             return [one if isinstance(one, Exception) else copy.copy(error) for _, one in pairs]
         return [one if isinstance(one, Exception) else self._answered(asked, one, loaded) for asked, one in pairs]
@@ -264,12 +267,12 @@ class DataPlane:
 
 
 def _choice(routing: Routing, request: InferRequest) -> Choice:
-    """Return who answers: the version that is asked by its number, else whom the routing sends this key to."""
+    """Return who sees a request. One that names its version is shown to no shadow: they watch what is routed."""
     version = request.version
     if version is None:
         return routing.router(request.sticky_key if request.sticky_key is not None else request.request_id)
     _served(routing, version)
-    return Choice(answer=Pick(version=version, role=CHAMPION if version == routing.champion else CANARY))
+    return Choice(answer=Pick(version=version, role=CHAMPION if version == routing.champion else PINNED))
 
 
 def _served(routing: Routing, version: int) -> LoadedVersion:

@@ -30,7 +30,7 @@ from tests.api.test_inference_protocols import COLUMNS, SAID, Echo
 from flyball.kernel.clock import SystemClock
 from flyball.server.inference.app import build_app
 from flyball.server.inference.grpc_server import GrpcInference
-from flyball.serving.host import ModelHost
+from flyball.serving.host import FixedHost
 from flyball.serving.plane import DataPlane, LoadedVersion, Routing
 from flyball.serving.ports import Choice, Pick
 from flyball.serving.served_model import ServedModel, load_model
@@ -62,7 +62,7 @@ def addresses(cancer: tuple[Any, pd.DataFrame], tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("models") / "cancer"
     signature = infer_signature(frame, model.predict(frame))
     mlflow.sklearn.save_model(model, str(folder), signature=signature, pip_requirements=["scikit-learn"])
-    host = ModelHost(
+    host = FixedHost(
         [plane("cancer", load_model(folder, allow_pickle=False)), plane("shop", ServedModel(Echo(), COLUMNS))]
     )
     app = build_app(host, authorise=authorise, max_request_bytes=LIMIT)

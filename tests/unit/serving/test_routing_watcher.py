@@ -13,13 +13,14 @@ from flyball.deployment.conformance import an_endpoint
 from flyball.deployment.entities import Endpoint, EndpointStatus, Role, Route
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import InvalidInput, NotFound, Unavailable
+from flyball.server.inference.warming import load_warm_model
 from flyball.server.inference.watcher import HEARTBEAT_MS, RoutingWatcher
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_rules import KEEP_ALL, CaptureRules, Treatment
 from flyball.serving.entities import ModelFolder
 from flyball.serving.plane import DataPlane
 from flyball.serving.requests import InferRequest
-from flyball.serving.served_model import ServedModel, load_model
+from flyball.serving.served_model import ServedModel
 from flyball.serving.signature import NamedRows
 
 
@@ -72,7 +73,7 @@ class World:
     def load(self, folder: Path) -> ServedModel:
         if self.plane.ready:
             self.loaded_before_switch.append(self.plane.routing.generation)
-        return load_model(folder, allow_pickle=False)
+        return load_warm_model(folder, allow_pickle=False)
 
     def report(self, status: EndpointStatus) -> None:
         if self.deaf:

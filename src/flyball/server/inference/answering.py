@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from flyball.server.inference.encodings import unfolded
@@ -57,6 +58,16 @@ class Answering:
         reply = await self.written(lambda: asked.write(answer), answer)
         headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
         return Answer(reply.body, content_type=reply.media_type.encode(), headers=headers)
+
+    async def plane(self, name: str) -> DataPlane:
+        """Return the plane of a model; one that was evicted is brought back first, while others are answered.
+
+        Raises:
+            NotFound: no model here has this name.
+            Unavailable: it is unloaded.
+        """
+        plane = self.host.plane(name)
+        return plane if plane is not None else await self.elsewhere(partial(self.host.load, name))
 
     async def predict(
         self, plane: DataPlane, request: InferRequest, *, timeout_s: float | None, receive: Receive | None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from flyball.server.inference.answering import Answering
-from flyball.server.inference.authorisation import Authorisation, Authorise
+from flyball.server.inference.authorisation import Anyone, Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
 from flyball.server.inference.routes import RouteTable
 from flyball.server.inference.verbs import all_routes
 from flyball.server.routing import PUBLIC
-from flyball.serving.host import ModelHost
+from flyball.serving.host import FixedHost, ModelHost
 from flyball.serving.plane import DataPlane
 
 
 class InferenceApp:
-    """Answer the requests of one event loop. Nothing here blocks; what may is done in other threads."""
+    """Answer the requests of one event loop. Nothing here blocks; what may is done in other threads.
 
-    def __init__(self, answering: Answering, *, authorise: Authorise) -> None:
+    `authorise` tells who holds a token; None lets everybody call everything.
+    """
+
+    def __init__(self, answering: Answering, *, authorise: Authorise | None) -> None:
         self.answering = answering
-        self.authorisation = Authorisation(authorise)
+        self.authorisation = Anyone() if authorise is None else Authorisation(authorise)
         self.table = RouteTable(all_routes(answering))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,10 +46,10 @@ class InferenceApp:
         return await match.route.handler(call)
 
 
-def build_app(host: ModelHost | DataPlane, *, authorise: Authorise, max_request_bytes: int) -> InferenceApp:
+def build_app(host: ModelHost | DataPlane, *, authorise: Authorise | None, max_request_bytes: int) -> InferenceApp:
     """Build the application over many models, or over one.
 
     Health and version answer without a token: they say nothing about the model, and probes carry none.
     """
-    models = host if isinstance(host, ModelHost) else ModelHost([host])
+    models = FixedHost([host]) if isinstance(host, DataPlane) else host
     return InferenceApp(Answering(models, max_request_bytes=max_request_bytes), authorise=authorise)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import Unauthenticated
+from flyball.serving.requests import ANONYMOUS
 
 Authorise: TypeAlias = Callable[[str, Permission], str]
 """Return the name of whoever holds a token, if that may do this; else raise Unauthenticated or PermissionDenied. It may block."""
@@ -23,6 +24,14 @@ MOST_REMEMBERED = 1_024
 THREADS = 4
 
 _Key: TypeAlias = tuple[bytes, Permission]
+
+
+class Anyone:
+    """No question asked: for a server that only this machine can reach, when its owner says so."""
+
+    async def caller(self, _header: bytes, _permission: Permission) -> str:
+        """Return the name of nobody in particular."""
+        return ANONYMOUS
 
 
 class Authorisation:

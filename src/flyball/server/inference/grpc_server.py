@@ -14,11 +14,11 @@ from flyball.kernel.logs import get_logger
 from flyball.server.errors import TABLE
 from flyball.server.inference import tensors
 from flyball.server.inference.answering import Answering, asker_of, shorter, version_of
-from flyball.server.inference.authorisation import Authorisation
+from flyball.server.inference.authorisation import Anyone, Authorisation
 from flyball.server.inference.failures import INTERNAL_MESSAGE
 from flyball.server.inference.grpc_codec import ProtoMessage, read_message
 from flyball.server.inference.grpc_messages import MESSAGES, SERVICE
-from flyball.server.inference.open_inference import index_of, server_metadata
+from flyball.server.inference.open_inference import index_of, is_ready, server_metadata
 from flyball.server.routing import PUBLIC, Public
 
 Context: TypeAlias = Any
@@ -48,7 +48,7 @@ _log = get_logger("inference")
 class GrpcInference:
     """The verbs of the service."""
 
-    def __init__(self, answering: Answering, authorisation: Authorisation) -> None:
+    def __init__(self, answering: Answering, authorisation: Authorisation | Anyone) -> None:
         self._answering = answering
         self._authorisation = authorisation
 
@@ -99,7 +99,7 @@ class GrpcInference:
     async def infer(self, message: ProtoMessage, caller: str, context: Context) -> ProtoMessage:
         """Predict tensors."""
         answering, name = self._answering, message.model_name
-        plane = answering.host.plane(name)
+        plane = await answering.plane(name)
         asker = asker_of(plane, caller=caller, model=name, version=message.model_version)
         asked = read_message(message, asker)
         timeout_s = shorter(context.time_remaining(), asked.timeout_s)
@@ -116,10 +116,8 @@ class GrpcInference:
 
     async def model_ready(self, message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
         """Tell whether a model, or a version of it, can be asked."""
-        plane = self._answering.host.plane(message.name)
-        if plane.ready and message.version:
-            plane.signature_of(version_of(message.version))
-        return MESSAGES["ModelReadyResponse"](ready=plane.ready)
+        ready = is_ready(self._answering.host, message.name, version=message.version)
+        return MESSAGES["ModelReadyResponse"](ready=ready)
 
     async def server_metadata(self, _message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
         """Say what this server is."""
@@ -128,7 +126,7 @@ class GrpcInference:
 
     async def model_metadata(self, message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
         """Describe a model."""
-        plane = self._answering.host.plane(message.name)
+        plane = await self._answering.plane(message.name)
         signature = plane.signature_of(version_of(message.version)) if message.version else plane.signature
         said = tensors.to_metadata(message.name, signature, versions=sorted(plane.routing.versions))
         tensor = MESSAGES["TensorMetadata"]
@@ -148,7 +146,7 @@ class GrpcInference:
         return MESSAGES["RepositoryIndexResponse"](
             models=[
                 one(name=each.name, version=each.version, state=each.state, reason=each.reason)
-                for each in index_of(self._answering)
+                for each in index_of(self._answering, only_ready=message.ready)
             ]
         )
 

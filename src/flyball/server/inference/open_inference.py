@@ -17,11 +17,16 @@ from flyball.server.inference.infer import HEADER_LENGTH, read_infer
 from flyball.server.inference.invocations import parse_media_type
 from flyball.server.inference.routes import Route, get, post
 from flyball.server.routing import PUBLIC
-from flyball.serving.plane import DataPlane
+from flyball.serving.host import ModelHost, Presence
 from flyball.wire import inference as shapes
 
 EXTENSIONS = ("binary_tensor_data", "model_repository")
-READY = "READY"
+STATES = {
+    Presence.READY: "READY",
+    Presence.LOADING: "LOADING",
+    Presence.UNLOADED: "UNAVAILABLE",
+    Presence.EVICTED: "UNAVAILABLE",
+}
 # A body that says which model is meant is a line of JSON.
 SMALL_BYTES = 65_536
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
@@ -54,23 +59,20 @@ class OpenInference:
 
     async def infer(self, call: Call) -> Answer:
         """Predict tensors."""
-        plane = self._plane(call)
+        plane = await self._answering.plane(call.path["name"])
         asker = asker_of(plane, caller=call.caller, model=call.path["name"], version=call.path.get("version", ""))
         read = partial(read_infer, asker=asker, header_length=_header_length(call))
         return await self._answering.exchange(call, plane, read)
 
     async def model(self, call: Call) -> Answer:
         """Describe a model."""
-        plane, version = self._plane(call), call.path.get("version", "")
+        plane, version = await self._answering.plane(call.path["name"]), call.path.get("version", "")
         signature = plane.signature_of(version_of(version)) if version else plane.signature
         return json_answer(tensors.to_metadata(call.path["name"], signature, versions=sorted(plane.routing.versions)))
 
     async def model_ready(self, call: Call) -> Answer:
         """Tell whether a model, or a version of it, can be asked."""
-        plane, version = self._plane(call), call.path.get("version", "")
-        ready = plane.ready
-        if ready and version:
-            plane.signature_of(version_of(version))
+        ready = is_ready(self._answering.host, call.path["name"], version=call.path.get("version", ""))
         return json_answer(shapes.ModelReadiness(name=call.path["name"], ready=ready), status=OK if ready else UNREADY)
 
     async def ready(self, _call: Call) -> Answer:
@@ -88,8 +90,8 @@ class OpenInference:
 
     async def index(self, call: Call) -> Answer:
         """List the versions that are served."""
-        await _small_body(call, shapes.IndexBody)  # only what is ready is served, so `ready` changes nothing
-        return Answer(msgspec.json.encode(index_of(self._answering)))
+        asked = await _small_body(call, shapes.IndexBody)
+        return Answer(msgspec.json.encode(index_of(self._answering, only_ready=asked.ready)))
 
     async def load(self, call: Call) -> Answer:
         """Load a model."""
@@ -103,29 +105,37 @@ class OpenInference:
         await self._answering.elsewhere(partial(self._answering.host.unload, call.path["name"]))
         return Answer(b"{}")
 
-    def _plane(self, call: Call) -> DataPlane:
-        return self._answering.host.plane(call.path["name"])
-
 
 def server_metadata() -> shapes.ServerMetadata:
     """Say what this server is."""
     return shapes.ServerMetadata(name="flyball", version=flyball.__version__, extensions=list(EXTENSIONS))
 
 
-def index_of(answering: Answering) -> list[shapes.IndexedModel]:
-    """List the versions that are served, under each name that they answer to."""
-    found = []
-    for plane in answering.host.planes:
-        try:
-            versions = sorted(plane.routing.versions)
-        except Unavailable:
-            continue
-        found += [
-            shapes.IndexedModel(name=name, version=str(version), state=READY, reason="")
-            for name in dict.fromkeys(plane.names)
-            for version in versions
-        ]
-    return found
+def index_of(answering: Answering, *, only_ready: bool = False) -> list[shapes.IndexedModel]:
+    """List the versions that this server knows, under each name that they answer to."""
+    return [
+        shapes.IndexedModel(
+            name=state.name, version=str(state.version), state=STATES[state.presence], reason=state.reason
+        )
+        for state in answering.host.index()
+        if state.presence is Presence.READY or not only_ready
+    ]
+
+
+def is_ready(host: ModelHost, name: str, *, version: str = "") -> bool:
+    """Tell whether a model, or a version of it, can be asked; one that was evicted can, it comes back when it is.
+
+    Raises:
+        NotFound: there is no such model, or no such version of it.
+        InvalidInput: the version is no number.
+    """
+    try:
+        plane = host.plane(name)
+    except Unavailable:
+        return False
+    if version and plane is not None and plane.ready:
+        plane.signature_of(version_of(version))
+    return plane is None or plane.ready
 
 
 def _header_length(call: Call) -> int | None:
@@ -148,8 +158,7 @@ def _header_length(call: Call) -> int | None:
     return whole_number(given.decode("latin-1"), what=HEADER_LENGTH, least=0, most=2**62)
 
 
-async def _small_body(call: Call, shape: type[msgspec.Struct]) -> None:
+async def _small_body(call: Call, shape: type[shapes.ShapeT]) -> shapes.ShapeT:
     """Read a body that may be left out, and refuse what it should not hold."""
     body = await call.body(limit_bytes=SMALL_BYTES)
-    if body.strip():
-        shapes.decode(body, shape, what="the request")
+    return shapes.decode(body if body.strip() else b"{}", shape, what="the request")

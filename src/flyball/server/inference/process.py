@@ -2,44 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TypeAlias
-
-import uvicorn
 
 from flyball.kernel.clock import Clock, SystemClock
-from flyball.kernel.errors import MissingExtra
 from flyball.kernel.logs import get_logger, quote_values
 from flyball.kernel.settings import Settings
 from flyball.server.capture_key import capture_key
-from flyball.server.inference.app import InferenceApp, build_app
+from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import Authorise
+from flyball.server.inference.listening import listen_until_signal, load_grpc
 from flyball.server.inference.tracing import traced
+from flyball.server.inference.warming import load_warm_model
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.capture_rules import CaptureRules
+from flyball.serving.host import FixedHost
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
-from flyball.serving.served_model import load_model
 from flyball.serving.spool import Spool
 
-# Requests in flight get this long at the end; the supervisor kills after fifteen seconds.
-DRAIN_S = 10
-GRPC_DRAIN_S = 3
 LOOPBACK = "127.0.0.1"
 # Requests run beside each other already. With a team of OpenMP threads for each, whose members spin while they wait, a row
 # of a gradient boosting took 500 ms instead of 10 on a machine with more to do. Read when a model's library is loaded.
 OPENMP_THREADS = "OMP_NUM_THREADS"
 
-StopGrpc: TypeAlias = Callable[[], Awaitable[None]]
-StartGrpc: TypeAlias = Callable[[InferenceApp], Awaitable[StopGrpc]]
 
 _log = get_logger("inference")
 
@@ -79,7 +68,7 @@ def serve(
     """
     start_grpc = None if grpc_port is None else load_grpc(f"{LOOPBACK}:{grpc_port}")
     clock = clock or SystemClock()
-    os.environ.setdefault(OPENMP_THREADS, "1")
+    prefer_one_thread()
     with socket.create_server((LOOPBACK, port)) as listener:
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         spool = Spool(
@@ -95,24 +84,31 @@ def serve(
             current_routing=surroundings.current_routing,
             fetch_model=surroundings.fetch_model,
             report=surroundings.report,
-            load=partial(load_model, allow_pickle=settings.allow_pickle),
+            load=partial(load_warm_model, allow_pickle=settings.allow_pickle),
             clock=clock,
             poll_ms=settings.endpoint_poll_ms,
             url=url,
             pid=os.getpid(),
             configure=partial(_configure, spool),
         )
-        app = build_app(plane, authorise=surroundings.authorise, max_request_bytes=settings.max_request_bytes)
+        app = build_app(
+            FixedHost([plane]), authorise=surroundings.authorise, max_request_bytes=settings.max_request_bytes
+        )
         _log.info("serving", endpoint=endpoint, url=url)
         watcher.start()
         try:
             with traced(app, settings) as answering:
-                _run_until_signal(answering, listener, start_grpc)
+                listen_until_signal(answering, listener, start_grpc)
         finally:
             plane.close()
             spool.close()
             watcher.stop()
             _log.info("drained", endpoint=endpoint, dropped_rows=spool.dropped_rows)
+
+
+def prefer_one_thread() -> None:
+    """Let the libraries of models work in the thread they are called in, unless somebody said otherwise."""
+    os.environ.setdefault(OPENMP_THREADS, "1")
 
 
 def _configure(spool: Spool, rules: CaptureRules) -> None:
@@ -124,59 +120,3 @@ def _configure(spool: Spool, rules: CaptureRules) -> None:
 def spool_folder(settings: Settings, endpoint: str) -> Path:
     """Return where the predictions of an endpoint wait. Names of endpoints hold nothing that a path could trip over."""
     return settings.home / "spool" / endpoint
-
-
-def load_grpc(address: str) -> StartGrpc:
-    """Return what starts a gRPC server beside an application, in its event loop, and returns how to stop it.
-
-    Raises:
-        MissingExtra: its library is not installed.
-    """
-    try:
-        from flyball.server.inference.grpc_server import GrpcInference
-    except ImportError as error:
-        raise MissingExtra.named("gRPC", "grpc") from error
-
-    async def start(app: InferenceApp) -> StopGrpc:
-        server, port = GrpcInference(app.answering, app.authorisation).server(address)
-        await server.start()
-        _log.info("serving_grpc", port=port)
-        return partial(server.stop, GRPC_DRAIN_S)
-
-    return start
-
-
-def _run_until_signal(app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None) -> None:
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    server = uvicorn.Server(config)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    # uvicorn drains on a signal and then raises it again for whoever listened before: without these the process would die
-    # of it there, before the spool is flushed. They also serve a signal that comes before uvicorn listens.
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, app, listener, start_grpc))
-
-
-async def _serve(
-    server: uvicorn.Server, app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None
-) -> None:
-    """Serve HTTP until it is told to stop and has drained, and gRPC beside it."""
-    stop_grpc = None if start_grpc is None else await start_grpc(app)
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        if stop_grpc is not None:
-            await stop_grpc()

@@ -11,6 +11,7 @@ from flyball.server.inference.http import OK, TEXT, UNREADY, Answer, Call, json_
 from flyball.server.inference.invocations import read_invocation
 from flyball.server.inference.routes import Route, get, post
 from flyball.server.routing import PUBLIC
+from flyball.serving.host import only_name
 from flyball.wire import inference as shapes
 
 
@@ -31,7 +32,7 @@ class Scoring:
 
     async def invocations(self, call: Call) -> Answer:
         """Predict a table."""
-        plane = self._answering.host.only()
+        plane = await self._answering.plane(only_name(self._answering.host))
         asker = asker_of(plane, caller=call.caller, model=plane.endpoint)
         kind, accept = call.header(b"content-type"), call.header(b"accept")
         read = partial(read_invocation, asker=asker, content_type=kind, accept=accept)

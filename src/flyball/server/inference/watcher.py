@@ -39,7 +39,7 @@ class RoutingWatcher:
         current_routing: reads the endpoint; asked every `poll_ms`.
         fetch_model: brings the files of a version to this machine, checked against their digest.
         report: told what is loaded, at every change and once a second.
-        load: makes a model of a folder.
+        load: makes a warm model of a folder.
         configure: told what is to be captured.
     """
 
@@ -134,18 +134,17 @@ class RoutingWatcher:
         self._loaded = {version: self._loaded[version] for version in endpoint.versions}
 
     def _hold(self, version: int) -> None:
-        """Load and warm a version, if that is not done yet."""
+        """Load a version, if that is not done yet."""
         if version in self._loaded:
             return
         try:
             folder = self._fetch_model(version)
             model = self._load(folder.path)
-            warm = model.warm_up()
         except Exception as error:
             error.add_note(f"version {version}")
             raise
         self._loaded[version] = LoadedVersion(version=version, digest=folder.digest, model=model)
-        _log.info("loaded", version=version, warm=warm)
+        _log.info("loaded", version=version)
 
     def _postpone(self, generation: int, error: Exception) -> None:
         said = _said(error)

@@ -1,0 +1,225 @@
+"""`flyball serve`: a model server of folders on this machine, without a platform."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flyball.governance.permissions import Permission
+from flyball.kernel.canonical import digest_json
+from flyball.kernel.clock import SystemClock
+from flyball.kernel.errors import Conflict, InvalidInput, Unauthenticated
+from flyball.kernel.ids import new_id
+from flyball.kernel.logs import configure_logs, get_logger
+from flyball.kernel.settings import Settings
+from flyball.server.home import OTHERS, prepare_home, sync_folder, write_private
+from flyball.server.inference.app import build_app
+from flyball.server.inference.authorisation import Authorise
+from flyball.server.inference.listening import listen_until_signal
+from flyball.server.inference.process import prefer_one_thread
+from flyball.server.inference.tracing import traced
+from flyball.server.inference.warming import load_warm_model
+from flyball.serving.capture import PredictionBatch
+from flyball.serving.capture_queue import LossKind
+from flyball.serving.entities import ModelFolder
+from flyball.serving.model_folder import MLMODEL
+from flyball.serving.plane import DataPlane
+from flyball.serving.ports import PredictionCapture
+from flyball.serving.shelf import FolderHost
+from flyball.serving.spool import Spool
+
+# The name becomes a part of URLs and the name of a folder.
+MODEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,99})(?:/([1-9][0-9]{0,8}))?=(.+)", re.DOTALL)
+KEY_BYTES = 32
+LEAST_KEY_LENGTH = 16
+CALLER = "key"
+
+_log = get_logger("inference")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """What to serve, and how. `captured` is where predictions are kept, None when they are not."""
+
+    models: dict[str, dict[int, Path]]
+    host: str
+    port: int
+    captured: Path | None
+    memory_bytes: int
+    needs_key: bool
+
+
+def parse_models(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
+    """Read `NAME=FOLDER` and `NAME/VERSION=FOLDER`; the version is 1 when none is given.
+
+    Raises:
+        InvalidInput: a text of another form, a version given twice, or a folder without a model.
+    """
+    models: dict[str, dict[int, Path]] = {}
+    for text in texts:
+        found = MODEL.fullmatch(text)
+        if found is None:
+            raise InvalidInput(
+                f"'{text}' is not NAME=FOLDER or NAME/VERSION=FOLDER; a name has letters, digits, '.', '_' and '-'",
+                field="models",
+            )
+        name, version, folder = found[1], int(found[2] or 1), Path(found[3]).expanduser().absolute()
+        if not (folder / MLMODEL).is_file():
+            raise InvalidInput(f"{folder} holds no model: there is no file {MLMODEL} in it", field="models")
+        versions = models.setdefault(name, {})
+        if version in versions:
+            raise InvalidInput(f"version {version} of '{name}' is given twice", field="models")
+        versions[version] = folder
+    return models
+
+
+def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C. At the end what was accepted is answered, and what was captured is on disk.
+
+    Raises:
+        InvalidInput: an address that cannot be bound, a key that is too short, or a folder that holds no model.
+        Conflict: the address is taken, or another process captures into the folder.
+    """
+    prefer_one_thread()
+    prepare_home(settings)
+    configure_logs(settings, process="serve")
+    if not options.needs_key:
+        _require_loopback(options.host)
+    authorise = _authorise(_key(settings)) if options.needs_key else None
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_bind(options.host, options.port))
+        captures = {name: _open_capture(name, options, settings, stack) for name in options.models}
+        folders = {
+            name: {version: ModelFolder(path=path, digest=folder_digest(path)) for version, path in versions.items()}
+            for name, versions in options.models.items()
+        }
+        clock = SystemClock()
+        host = FolderHost(
+            folders,
+            open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
+            load=partial(load_warm_model, allow_pickle=settings.allow_pickle),
+            memory_bytes=options.memory_bytes,
+        )
+        stack.callback(host.close)
+        for name in host.names:
+            host.load(name)
+        app = build_app(host, authorise=authorise, max_request_bytes=settings.max_request_bytes)
+        url = f"http://{options.host}:{listener.getsockname()[1]}"
+        announce(f"Serving {', '.join(host.names)} at {url}")
+        if authorise is not None and not settings.serve_key:
+            announce(f"Key: {settings.serve_key_file}")
+        listen_until_signal(stack.enter_context(traced(app, settings)), listener)
+    _log.info("drained")
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the digest that the registry gives to the same files: of the object from relative path to digest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests: dict[str, str] = {}
+    for path in files:
+        with path.open("rb") as file:
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_json(digests)
+
+
+class FolderSink:
+    """Keep captured predictions as Parquet files below a folder, one folder a model."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def accept(self, endpoint: str, table: pa.Table) -> None:
+        into = self._folder / endpoint
+        into.mkdir(parents=True, exist_ok=True)
+        path = into / f"{new_id()}.parquet"
+        part = path.with_suffix(".part")
+        pq.write_table(table, part)
+        part.replace(path)
+        sync_folder(into)
+
+    def lost(self, endpoint: str, rows: Mapping[LossKind, int]) -> None:
+        _log.error("predictions_lost", model=endpoint, **{kind.value: count for kind, count in rows.items()})
+
+
+class Uncaptured:
+    """A capture that keeps nothing, because it was turned off."""
+
+    def offer(self, *batches: PredictionBatch) -> bool:  # noqa: ARG002 -- the port's name
+        return True
+
+
+def _open_capture(
+    name: str, options: ServeOptions, settings: Settings, stack: contextlib.ExitStack
+) -> PredictionCapture:
+    if options.captured is None:
+        return Uncaptured()
+    spool = Spool(
+        options.captured / ".spool" / name,
+        endpoint=name,
+        sink=FolderSink(options.captured),
+        flush_ms=settings.capture_flush_ms,
+    )
+    stack.callback(spool.close)
+    return spool
+
+
+def _key(settings: Settings) -> str:
+    """Return the key that callers need, after making one where there is none.
+
+    Raises:
+        InvalidInput: the one given is too short to be safe.
+        Conflict: others can read the file it is in.
+    """
+    path = settings.serve_key_file
+    if settings.serve_key:
+        key = settings.serve_key
+    elif path.exists():
+        if path.stat().st_mode & OTHERS:
+            raise Conflict(
+                f"others on this machine can read {path}; delete it, and a new key is made", field="serve_key"
+            )
+        key = path.read_text(encoding="utf-8").strip()
+    else:
+        key = secrets.token_urlsafe(KEY_BYTES)
+        write_private(path, key)
+    if len(key) < LEAST_KEY_LENGTH:
+        raise InvalidInput(f"the key has {len(key)} characters; use {LEAST_KEY_LENGTH} or more", field="serve_key")
+    return key
+
+
+def _authorise(key: str) -> Authorise:
+    def authorise(token: str, _permission: Permission) -> str:
+        if not hmac.compare_digest(token.encode(), key.encode()):
+            raise Unauthenticated("this is not the key of this server; see FLYBALL_SERVE_KEY and <home>/serve.key")
+        return CALLER
+
+    return authorise
+
+
+def _require_loopback(host: str) -> None:
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return
+    raise InvalidInput(f"without a key only this machine may call, and {host} can be reached from others", field="host")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InvalidInput(
+            f"{host}:{port} cannot be bound ({error.strerror}); choose another --host or --port", field="port"
+        ) from error

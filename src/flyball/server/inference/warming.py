@@ -1,0 +1,46 @@
+"""Load a model and let it answer once before traffic comes: the example that its author logged with it, else a neutral row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flyball.kernel.errors import FlyballError
+from flyball.kernel.logs import get_logger
+from flyball.server.inference.exchange import Asker
+from flyball.server.inference.invocations import read_invocation
+from flyball.serving.served_model import ServedModel, load_model
+
+# MLflow writes the input example a second time in the form that its scoring server takes.
+EXAMPLE = "serving_input_example.json"
+# An example is a few rows; a larger file is left alone.
+MAX_EXAMPLE_BYTES = 16 << 20
+
+_log = get_logger("inference")
+
+
+def load_warm_model(folder: Path, *, allow_pickle: bool) -> ServedModel:
+    """Load a model folder, and warm it.
+
+    Raises:
+        InvalidInput: the folder holds no model, its files are damaged or not trusted, or it cannot predict a row that its
+            signature allows.
+        Unsupported: a flavour, format, type or version that is not served.
+        MissingExtra: the model's library is not installed.
+    """
+    model = load_model(folder, allow_pickle=allow_pickle)
+    warm = "example" if _predict_example(model, folder / EXAMPLE) else "neutral row" if model.warm_up() else "cold"
+    _log.info("loaded_model", folder=str(folder), warm=warm)
+    return model
+
+
+def _predict_example(model: ServedModel, path: Path) -> bool:
+    """Predict the example, if there is one that fits the signature; whatever is wrong with it is no fault of the model."""
+    if not path.is_file() or path.stat().st_size > MAX_EXAMPLE_BYTES:
+        return False
+    try:
+        asker = Asker(caller="warm-up", model=path.parent.name, signature=model.signature)
+        model.predict_rows(model.columns_of(read_invocation(path.read_bytes(), asker).request.rows))
+    except FlyballError as error:
+        _log.warning("example_not_used", file=str(path), reason=error.message)
+        return False
+    return True
