@@ -123,6 +123,9 @@ def test_a_filter_that_cannot_be_read_is_refused_in_the_words_that_clients_look_
 
     refused("Invalid filter string: ", client.search_logged_models, ["0"], "Foo")
     refused("Invalid filter string: ", client.search_logged_models, ["0"], "name = 'a' OR name = 'b'")
+    refused("Invalid comparison operator", client.search_logged_models, ["0"], "name > 'foo'")
+    refused("Invalid comparison operator", client.search_logged_models, ["0"], "metrics.foo LIKE 0")
+    refused(r"Invalid clause\(s\) in filter string", client.search_registered_models, "unheard = true")
     refused("either not quoted or unidentified quote types", client.search_registered_models, "name!=something")
     refused("either not quoted or unidentified quote types", client.search_runs, ["0"], "tags.a = b")
     refused("but got different type in list", client.search_model_versions, "run_id IN (1, 2)")

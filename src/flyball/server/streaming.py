@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import anyio.from_thread
@@ -18,6 +19,7 @@ class Incoming:
     def __init__(self, stream: AsyncIterator[bytes]) -> None:
         self._stream = stream
         self._next: asyncio.Task[bytes] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the body in pieces, the next one being gathered meanwhile.
@@ -29,9 +31,10 @@ class Incoming:
             while piece := anyio.from_thread.run(self._step):
                 yield piece
         finally:
-            anyio.from_thread.run_sync(self._stop)
+            self._stop_soon()
 
     async def _step(self) -> bytes:
+        self._loop = asyncio.get_running_loop()
         piece = await (self._next or asyncio.create_task(self._gather()))
         self._next = asyncio.create_task(self._gather()) if piece else None
         return piece
@@ -46,6 +49,12 @@ class Incoming:
             parts.append(chunk)
             size += len(chunk)
         return b"".join(parts)
+
+    def _stop_soon(self) -> None:
+        """Ask the loop to stop, from whatever thread: who breaks off in the middle may leave the rest to the garbage collector."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and its tasks with it
+                self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         """Give up what nobody will ask for any more."""

@@ -91,6 +91,7 @@ class Wording:
 
     clause: str = "Invalid clause(s) in filter string"
     key: str = "Invalid attribute key"
+    comparator: str = "Invalid comparator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

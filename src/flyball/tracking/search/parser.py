@@ -80,12 +80,20 @@ class _Reader:
             )
         if self.done:
             raise self._ends_early()
+        self._refuse_truth(name)
         field, key = self._vocabulary.resolve(*split_identifier(name.text))
         operator = self._operator(name.text)
         allowed = self._vocabulary.operators(field, key)
         if operator not in allowed:
             raise self._not_allowed(operator, field, key)
         return Clause(field=field, key=key, operator=operator, value=self._value(field, key, operator))
+
+    def _refuse_truth(self, name: Token) -> None:
+        """Say first that nothing is compared with a truth value, as MLflow does, which cannot read such a clause at all."""
+        if any(token.keyword in {"TRUE", "FALSE"} for token in self._tokens[self._at + 1 : self._at + 2]):
+            raise InvalidInput(
+                f"{self._said}: '{name.text}' is compared with a truth value; put it in quotes", field="filter"
+            )
 
     def _operator(self, name: str) -> Operator:
         token = self._next()
@@ -132,7 +140,8 @@ class _Reader:
                 f"'{key}' is compared by {known}",
                 field="filter",
             )
-        return InvalidInput(f"Invalid comparator '{operator}' not one of '{known}' for {field} '{key}'", field="filter")
+        said = self._vocabulary.wording.comparator
+        return InvalidInput(f"{said} '{operator}' not one of '{known}' for {field} '{key}'", field="filter")
 
     def _list(self) -> tuple[str, ...]:
         opening = self._next()

@@ -47,5 +47,5 @@ MODELS = Vocabulary(
         "last_updated_time": "last_updated_timestamp",
         "last_updated_timestamp_ms": "last_updated_timestamp",
     },
-    wording=Wording(clause="Invalid filter string"),
+    wording=Wording(clause="Invalid filter string", comparator="Invalid comparison operator"),
 )
