@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -38,12 +37,13 @@ class Moody(Echo):
     """Echo, slow for one price until it is let go, and broken for another."""
 
     def __init__(self) -> None:
-        self.go = threading.Event()
+        self.slow, self.go = threading.Event(), threading.Event()
         self.rows = 0
 
     def predict(self, columns: Columns) -> Prediction:
         self.rows += len(columns["price"])
         if SLOW_PRICE in columns["price"]:
+            self.slow.set()
             assert self.go.wait(WAIT_S)
         if BROKEN_PRICE in columns["price"]:
             raise RuntimeError("the password is 12345")
@@ -212,11 +212,9 @@ def test_a_fault_of_the_model_tells_nothing_of_itself(client: Client) -> None:
 
 def test_a_request_whose_deadline_is_over_is_not_run(client: Client) -> None:
     client.model.go.clear()
+    client.model.slow.clear()
     slow = client.future("ModelInfer", model_name="shop", inputs=typed(price=SLOW_PRICE))
-    deadline = time.monotonic() + WAIT_S
-    before = client.model.rows
-    while client.model.rows == before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert client.model.slow.wait(WAIT_S)
     busy = client.model.rows
     code, _ = client.refusal("ModelInfer", model_name="shop", inputs=typed(), timeout=0.3)
     assert code is Code.DEADLINE_EXCEEDED

@@ -24,6 +24,8 @@ PARAMETERS: Final = b"flyball.parameters"
 PREDICTION_ID: Final = "prediction_id"
 # A file of a few kilobytes can hold columns of gigabytes; a body as it is sent can hold twenty times itself and no more.
 _MOST_TIMES: Final = 20
+# Names of columns are decoded when they are asked for, and values when they are taken out: a broken body shows then.
+_UNREADABLE: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
 _PLAIN: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
 _TEXTS: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
@@ -41,10 +43,9 @@ def read_arrow(body: bytes, asker: Asker) -> InferRequest:
             batches = [batch for batch in stream if batch.num_rows]
             for batch in batches:
                 batch.validate(full=True)
-            table = pa.Table.from_batches(batches, schema=stream.schema)
-    except (pa.ArrowException, OSError) as error:
+            return _request(pa.Table.from_batches(batches, schema=stream.schema), asker)
+    except _UNREADABLE as error:
         raise InvalidInput(f"the body is no Arrow stream: {error}", field="body") from error
-    return _request(table, asker)
 
 
 def read_parquet(body: bytes, asker: Asker, *, rows_at_most: int) -> InferRequest:
@@ -63,9 +64,10 @@ def read_parquet(body: bytes, asker: Asker, *, rows_at_most: int) -> InferReques
         if size > _MOST_TIMES * len(body):
             raise LimitExceeded(f"the file unfolds to {size} bytes, more than {_MOST_TIMES} times its own size")
         table = file.read()
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)
+        return _request(table, asker)
+    except _UNREADABLE as error:
         raise InvalidInput(f"the body is no Parquet file: {error}", field="body") from error
-    return _request(table, asker)
 
 
 def write_arrow(answer: InferAnswer) -> bytes:

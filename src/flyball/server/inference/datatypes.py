@@ -13,6 +13,8 @@ from flyball.kernel.errors import InvalidInput, Unsupported
 from flyball.serving.entities import Array, ColumnKind
 
 BYTES, BOOL = "BYTES", "BOOL"
+# numpy has no such type, so no model here takes it.
+_NOT_SERVED = frozenset({"BF16"})
 _LENGTH = struct.Struct("<I")
 
 
@@ -55,12 +57,14 @@ def datatype_of(name: str, *, tensor: str) -> Datatype:
     """Return the datatype of a tensor.
 
     Raises:
-        Unsupported: there is none of that name, or none that is served (BF16: numpy has no such type).
+        InvalidInput: there is none of that name.
+        Unsupported: it is not served here.
     """
     found = DATATYPES.get(name)
-    if found is None:
-        raise Unsupported(f"tensor '{tensor}' is {name}; served here: {', '.join(DATATYPES)}", field=tensor)
-    return found
+    if found is not None:
+        return found
+    said = f"tensor '{tensor}' is {name[:40]}; served here: {', '.join(DATATYPES)}"
+    raise Unsupported(said, field=tensor) if name in _NOT_SERVED else InvalidInput(said, field=tensor)
 
 
 def name_of(dtype: np.dtype[Any]) -> str:

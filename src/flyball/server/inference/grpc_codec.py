@@ -56,7 +56,7 @@ def read_message(message: ProtoMessage, asker: Asker) -> GrpcExchange:
 
     Raises:
         InvalidInput: a tensor whose data do not fit its shape or type; `field` names it.
-        Unsupported: a datatype or a content type that is not served.
+        Unsupported: a datatype that is not served.
     """
     said = _parameters(message.parameters, InferParameters, where="inputs") if message.parameters else _NOTHING
     check_content_type(said.content_type, None, tensor="inputs")

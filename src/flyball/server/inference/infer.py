@@ -38,7 +38,7 @@ def read_infer(body: bytes, asker: Asker, *, header_length: int | None = None) -
 
     Raises:
         InvalidInput: a tensor whose data do not fit its shape or type; `field` names it.
-        Unsupported: a datatype or a content type that is not served.
+        Unsupported: a datatype that is not served.
     """
     length = len(body) if header_length is None else header_length
     if not 0 <= length <= len(body):

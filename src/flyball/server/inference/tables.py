@@ -65,7 +65,7 @@ def _rows(body: InvocationsBody, signature: Signature) -> Rows:
         raw: Raw = getattr(body, way)
         if way == "dataframe_records":
             return _records(raw, where=way)
-        if way == "inputs" and bytes(memoryview(raw)[:1]) == b"{":
+        if bytes(memoryview(raw)[:1]) == b"{":
             return _by_column(raw)
         return _items(raw, signature, where=way)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.kernel.errors import InvalidInput
 from flyball.server.inference.datatypes import BYTES, OF_KIND, Datatype, name_of, texts_of
 from flyball.serving.entities import Array, ColumnKind, ColumnSpec, Matrix, Prediction, Signature
 from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
@@ -52,12 +52,12 @@ def check_content_type(content_type: str | None, datatype: Datatype | None, *, t
     """Refuse what a tensor cannot stand for.
 
     Raises:
-        Unsupported: a content type that is not known here, or not of this datatype.
+        InvalidInput: a content type that is not known here, or not of this datatype.
     """
     if content_type is None:
         return
     if content_type not in _CONTENT_TYPES:
-        raise Unsupported(
+        raise InvalidInput(
             f"'{tensor}': content type '{content_type}' is not known here; known: {', '.join(_CONTENT_TYPES)}",
             field=tensor,
         )

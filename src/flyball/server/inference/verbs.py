@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flyball.server.inference.answering import Answering
+from flyball.server.inference.documents import Documents
 from flyball.server.inference.open_inference import OpenInference
 from flyball.server.inference.routes import Route
 from flyball.server.inference.scoring import Scoring
@@ -10,4 +11,4 @@ from flyball.server.inference.scoring import Scoring
 
 def all_routes(answering: Answering) -> list[Route]:
     """Return the table of the model server."""
-    return [*OpenInference(answering).routes(), *Scoring(answering).routes()]
+    return [*OpenInference(answering).routes(), *Scoring(answering).routes(), *Documents(answering).routes()]
