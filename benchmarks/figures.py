@@ -13,10 +13,12 @@ class Figure:
     value: float
     unit: str
     higher_is_better: bool
+    is_bound: bool = False
+    """Whether the work was given up after `value`: it costs more than that."""
 
     def __str__(self) -> str:
         digits = 0 if self.value >= 100 else 1 if self.value >= 10 else 2
-        return f"{self.value:,.{digits}f}{self.unit}"
+        return f"{_bound(self)}{self.value:,.{digits}f}{self.unit}"
 
     def times_better_than(self, other: Figure) -> float:
         """Return how many times better this figure is; infinity where the other is worth nothing."""
@@ -36,7 +38,11 @@ def cost(value: float, unit: str) -> Figure:
 
 def ratio(ours: Figure | None, theirs: Figure | None) -> str:
     """Write how many times better ours is; nothing where one is missing."""
-    return "" if ours is None or theirs is None else f"{ours.times_better_than(theirs):,.1f} ×"
+    return "" if ours is None or theirs is None else f"{_bound(theirs)}{ours.times_better_than(theirs):,.1f} ×"
+
+
+def _bound(figure: Figure) -> str:
+    return "> " if figure.is_bound else ""
 
 
 def row(cells: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from benchmarks.tracking.servers import SERVERS, make_peers
 
 SIZES = (1_000, 10_000, 100_000)
 MILLION = 1_000_000
+LIMIT_S = 60.0
 OUT = ROOT / "docs" / "benchmarks" / "tracking.md"
 
 
@@ -71,6 +72,9 @@ def _fresh(name: str, home: Path, parts: set[str], report: Report) -> None:
 
 def _filled(name: str, home: Path, size: int, report: Report) -> None:
     _prepare(name, home, size)
+    if name == "mlflow" and size >= SIZES[2]:
+        _filled_slow(name, home, size, report)
+        return
     with SERVERS[name](home) as server:
         for what, times in works.searches(server, runs=size, times=_times(name, size)).items():
             report.add(name, f"search 100 of {size:,} runs, {what}", cost(times.median_s * 1e3, " ms"))
@@ -79,10 +83,19 @@ def _filled(name: str, home: Path, size: int, report: Report) -> None:
     shutil.rmtree(home)
 
 
+def _filled_slow(name: str, home: Path, size: int, report: Report) -> None:
+    """Search once each, for a minute at most; a server that was left searching is not asked again."""
+    for what in works.SEARCHES:
+        with SERVERS[name](home) as server:
+            figure = works.search_once(server, what, runs=size, limit_s=LIMIT_S)
+        report.add(name, f"search 100 of {size:,} runs, {what}", figure)
+    shutil.rmtree(home)
+
+
 def _times(name: str, size: int) -> int:
     if name != "mlflow":
         return 30
-    return {SIZES[0]: 5, SIZES[1]: 3}.get(size, 1)  # its searches of a large store take a minute each
+    return 5 if size <= SIZES[0] else 3
 
 
 def _history(name: str, home: Path, report: Report) -> None:

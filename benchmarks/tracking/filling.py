@@ -51,7 +51,7 @@ def fill_flyball(database: Path, count: int) -> None:
         {
             "runs (run_id, experiment_id, name, user_id, status, start_ms, end_ms, artifact_uri, lifecycle, "
             "deleted_with_experiment)": lambda at: [
-                (run_id(at), 0, f"run-{at}", "ann", "FINISHED", _start(at), _start(at) + 9, "a", "active", 0)
+                (run_id(at), 0, f"run-{at}", "ann", "FINISHED", start_ms(at), start_ms(at) + 9, "a", "active", 0)
             ],
             "run_params (run_id, key, value, experiment_id)": lambda at: [
                 (run_id(at), key, value, 0) for key, value in params(at)
@@ -61,14 +61,15 @@ def fill_flyball(database: Path, count: int) -> None:
             ],
             "metric_series (series_id, run_id, experiment_id, key, value, is_nan, step, timestamp_ms, minimum, maximum, "
             "point_count)": lambda at: [
-                (_series(at, m), run_id(at), 0, f"m{m}", value, 0, 0, _start(at), value, value, 1)
+                (_series(at, m), run_id(at), 0, f"m{m}", value, 0, 0, start_ms(at), value, value, 1)
                 for m, value in enumerate(values(at))
             ],
             "metric_points (series_id, timestamp_ms, step, value, is_nan)": lambda at: [
-                (_series(at, m), _start(at), 0, value, 0) for m, value in enumerate(values(at))
+                (_series(at, m), start_ms(at), 0, value, 0) for m, value in enumerate(values(at))
             ],
             "metric_blocks (series_id, block, low, low_step, low_ms, high, high_step, high_ms)": lambda at: [
-                (_series(at, m), 0, value, 0, _start(at), value, 0, _start(at)) for m, value in enumerate(values(at))
+                (_series(at, m), 0, value, 0, start_ms(at), value, 0, start_ms(at))
+                for m, value in enumerate(values(at))
             ],
         },
     )
@@ -93,18 +94,28 @@ def fill_peer(database: Path, count: int) -> None:
         count,
         {
             f"runs ({', '.join(run_columns)})": lambda at: [
-                (run_id(at), f"run-{at}", "ann", "FINISHED", _start(at), _start(at) + 9, "active", "a", 0, "LOCAL", at)[
-                    : len(run_columns)
-                ]
+                (
+                    run_id(at),
+                    f"run-{at}",
+                    "ann",
+                    "FINISHED",
+                    start_ms(at),
+                    start_ms(at) + 9,
+                    "active",
+                    "a",
+                    0,
+                    "LOCAL",
+                    at,
+                )[: len(run_columns)]
             ],
             f"params (run_uuid, key, {value})": lambda at: [(run_id(at), *pair) for pair in params(at)],
             "tags (run_uuid, key, value)": lambda at: [(run_id(at), *pair) for pair in tags(at)],
             f"latest_metrics ({', '.join((*metric, *iteration))})": lambda at: [
-                (f"m{m}", found, _start(at), 0, 0, run_id(at), *extra, *((1,) if iteration else ()))
+                (f"m{m}", found, start_ms(at), 0, 0, run_id(at), *extra, *((1,) if iteration else ()))
                 for m, found in enumerate(values(at))
             ],
             f"metrics ({', '.join(metric)})": lambda at: [
-                (f"m{m}", found, _start(at), 0, 0, run_id(at), *extra) for m, found in enumerate(values(at))
+                (f"m{m}", found, start_ms(at), 0, 0, run_id(at), *extra) for m, found in enumerate(values(at))
             ],
         },
     )
@@ -150,7 +161,8 @@ def _add_our_history(connection: sqlite3.Connection, run: str, points: list[tupl
     )
 
 
-def _start(at: int) -> int:
+def start_ms(at: int) -> int:
+    """Return when a run began."""
     return BASE_MS + at * 1_000
 
 

@@ -33,8 +33,8 @@ class Times:
 class Client:
     """One connection that stays open."""
 
-    def __init__(self, server: Server) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
+    def __init__(self, server: Server, *, limit_s: float = 600) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=limit_s)
         self._headers = {"Content-Type": "application/json", **server.headers}
 
     def raw(self, method: str, path: str, body: Any = None) -> bytes:
@@ -45,6 +45,18 @@ class Client:
         if answer.status >= http.client.MULTIPLE_CHOICES:
             raise SystemExit(f"{method} {path}: {answer.status} {data[:300]!r}")
         return data
+
+    def pieces(self, path: str, *, size: int) -> tuple[int, bytes]:
+        """Read a large answer through one buffer, so that the client costs little; return its length, and its end of this size."""
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        if answer.status >= http.client.MULTIPLE_CHOICES:
+            raise SystemExit(f"GET {path}: {answer.status} {answer.read(300)!r}")
+        buffer, total, end = bytearray(size), 0, b""
+        while count := answer.readinto(buffer):
+            total += count
+            end = (end + buffer[:count])[-size:] if count < size else bytes(buffer)
+        return total, end
 
     def post(self, verb: str, message: Mapping[str, object]) -> dict[str, Any]:
         """Call a verb of the protocol."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from benchmarks.figures import Figure, rate
+from benchmarks.figures import Figure, cost, rate
 from benchmarks.tracking import load
-from benchmarks.tracking.filling import FILTER, ORDER
+from benchmarks.tracking.filling import FILTER, ORDER, start_ms
 from benchmarks.tracking.load import API, Client, Times, timed
 from benchmarks.tracking.servers import Server
 
@@ -40,16 +40,37 @@ def writes(server: Server) -> dict[str, Figure]:
     }
 
 
+SEARCHES = ("plain", "filtered", "ordered by a metric", "last page")
+
+
 def searches(server: Server, *, runs: int, times: int) -> dict[str, Times]:
     """Times of searches of one page."""
     client = Client(server)
-    asked: Mapping[str, dict[str, object]] = {
-        "plain": {},
-        "filtered": {"filter": FILTER},
-        "ordered by a metric": {"order_by": [ORDER]},
-        "last page": {"page_token": last_token(client, server, runs)},
-    }
-    return {name: timed(_search(client, more), times=times) for name, more in asked.items()}
+    return {what: timed(_search(client, _asked(what, client, server, runs)), times=times) for what in SEARCHES}
+
+
+def search_once(server: Server, what: str, *, runs: int, limit_s: float) -> Figure:
+    """Cost of one search of one page, given up after a time."""
+    client = Client(server, limit_s=limit_s)
+    search = _search(client, _asked(what, client, server, runs))
+    begun = time.perf_counter()
+    try:
+        search()
+    except TimeoutError:
+        return Figure(value=limit_s * 1e3, unit=" ms", higher_is_better=False, is_bound=True)
+    return cost((time.perf_counter() - begun) * 1e3, " ms")
+
+
+def _asked(what: str, client: Client, server: Server, runs: int) -> dict[str, object]:
+    match what:
+        case "filtered":
+            return {"filter": FILTER}
+        case "ordered by a metric":
+            return {"order_by": [ORDER]}
+        case "last page":
+            return {"page_token": last_token(client, server, runs)}
+        case _:
+            return {}
 
 
 def _search(client: Client, more: Mapping[str, object]) -> Callable[[], Any]:
@@ -64,15 +85,11 @@ def _search(client: Client, more: Mapping[str, object]) -> Callable[[], Any]:
 
 
 def last_token(client: Client, server: Server, runs: int) -> str:
-    """Return the token of the last page: ours is walked to, theirs is an offset."""
+    """Return the token of the last page: ours is that of the run before it, theirs is an offset."""
     if server.name != "flyball":
         return base64.b64encode(json.dumps({"offset": runs - PAGE}).encode()).decode()
-    token = ""
-    left = runs - PAGE
-    while left > 0:
-        step = min(left, 10_000)
-        found = client.post("runs/search", {"experiment_ids": ["0"], "max_results": step, "page_token": token or None})
-        token, left = found["next_page_token"], left - step
+    message = {"experiment_ids": ["0"], "max_results": 1, "filter": f"attributes.start_time <= {start_ms(PAGE)}"}
+    token: str = client.post("runs/search", message)["next_page_token"]
     return token
 
 
@@ -119,9 +136,9 @@ def artifacts(server: Server) -> dict[str, Figure]:
     client.raw("PUT", path, _Body(block, ARTIFACT_BYTES // len(block)))
     sent_s = time.perf_counter() - begun
     begun = time.perf_counter()
-    got = client.raw("GET", path)
+    size, end = client.pieces(path, size=len(block))
     got_s = time.perf_counter() - begun
-    if len(got) != ARTIFACT_BYTES or got[-len(block) :] != block:
+    if size != ARTIFACT_BYTES or end != block:
         raise SystemExit(f"{server.name} gave back another file")
     megabytes = ARTIFACT_BYTES / 1e6
     return {

@@ -14,10 +14,13 @@ from flyball.artifacts.scratch import Scratch
 from flyball.artifacts.streams import Tally, checked, missing_blob, read_chunks
 from flyball.kernel.canonical import Digest, parse_digest
 from flyball.kernel.errors import InvalidInput
+from flyball.kernel.filesystem import begin_writing_back
 from flyball.kernel.settings import Settings
 
 # Blobs never change: nobody may write, and only the owner's group may read.
 BLOB_MODE = 0o440
+# A large blob is on its way to the disk while the rest arrives, so that little is left for the fsync.
+WRITTEN_BACK_BYTES = 8 << 20
 
 
 class FolderBlobStore:
@@ -30,8 +33,13 @@ class FolderBlobStore:
     def put(self, chunks: Iterable[bytes]) -> Blob:
         tally = Tally()
         with self._scratch.file() as file:
+            begun = written = 0
             for chunk in tally.through(chunks):
                 file.write(chunk)
+                written += len(chunk)
+                if written - begun >= WRITTEN_BACK_BYTES:
+                    begin_writing_back(file.fileno(), start=begun, size=written - begun)
+                    begun = written
             self._publish(file, digest=tally.blob.digest)
         return tally.blob
 

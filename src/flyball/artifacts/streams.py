@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from flyball.artifacts.entities import Blob
@@ -12,6 +14,12 @@ from flyball.kernel.errors import Corrupted, LimitExceeded, NotFound
 
 # Large enough that the cost of a call vanishes beside hashing, small enough that a hundred streams fit in memory.
 CHUNK_BYTES = 1 << 20
+
+# The interpreter lock is free while a large chunk is hashed, so that two cores share the work. A small blob is hashed before a
+# thread would have started.
+HASHED_INLINE = 4
+LARGE_BYTES = 1 << 18
+MOST_WAITING = 3
 
 
 class Tally:
@@ -22,16 +30,30 @@ class Tally:
         self._size_bytes = 0
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Pass the chunks on."""
-        for chunk in chunks:
-            self._hash.update(chunk)
-            self._size_bytes += len(chunk)
-            yield chunk
+        """Pass the chunks on; large ones are hashed in a thread while they are on their way."""
+        waiting: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="hash") as hasher:
+            for at, chunk in enumerate(chunks):
+                self._size_bytes += len(chunk)
+                if at >= HASHED_INLINE and len(chunk) >= LARGE_BYTES:
+                    if len(waiting) == MOST_WAITING:
+                        waiting.popleft().result()
+                    waiting.append(hasher.submit(self._hash.update, chunk))
+                else:
+                    _settle(waiting)
+                    self._hash.update(chunk)
+                yield chunk
+            _settle(waiting)
 
     @property
     def blob(self) -> Blob:
         """What has passed so far."""
         return Blob(digest=Digest(self._hash.hexdigest()), size_bytes=self._size_bytes)
+
+
+def _settle(waiting: deque[Future[None]]) -> None:
+    while waiting:
+        waiting.popleft().result()
 
 
 def checked(chunks: Iterable[bytes], digest: Digest) -> Iterator[bytes]:

@@ -1,8 +1,11 @@
-"""What kind of file system a path is on: SQLite's locks cannot be trusted over a network."""
+"""What kind of file system a path is on (SQLite's locks cannot be trusted over a network), and how a large file gets to disk."""
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from flyball.kernel.errors import Unsupported
@@ -14,6 +17,8 @@ NETWORK_TYPES = frozenset(
 # File systems in user space that keep their files elsewhere.
 NETWORK_FUSE = frozenset({"sshfs", "s3fs", "rclone", "gcsfuse", "glusterfs", "ceph", "davfs", "juicefs", "blobfuse2"})
 MOUNTS = Path("/proc/self/mounts")
+# From linux/fs.h: start to write what is not being written yet.
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 def filesystem_type(path: Path, *, mounts: str) -> str:
@@ -61,3 +66,23 @@ def refuse_network_filesystem(path: Path) -> None:
             f"{path} is on a network file system ({kind}), where SQLite's locks cannot be trusted; "
             "set FLYBALL_HOME to a local disk, or FLYBALL_DATABASE_URL to PostgreSQL"
         )
+
+
+def begin_writing_back(descriptor: int, *, start: int, size: int) -> None:
+    """Let the system begin to write a part of a file to its disk, and do not wait for it.
+
+    Left to itself it waits for seconds, and the fsync at the end of a large file then has all of it to write. Without effect on
+    systems that have no `sync_file_range`.
+    """
+    call = _sync_file_range()
+    if call is not None:
+        call(descriptor, ctypes.c_int64(start), ctypes.c_int64(size), _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _sync_file_range() -> Callable[..., int] | None:
+    try:
+        found: Callable[..., int] = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError):
+        return None
+    return found

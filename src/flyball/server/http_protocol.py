@@ -5,19 +5,28 @@ which the interpreter lock goes to another thread, for every answer. ASGI asks a
 part of the body, so nobody loses by it. Whatever is not short and whole (streams, HEAD, answers without a length, a client
 that reads slowly) goes uvicorn's own way.
 
+A long body may go past the loop (see `direct`).
+
 An application with a method `quick` (see `QuickApplication`) may answer a request that has arrived whole without a task.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+import httptools
 import uvicorn
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from flyball.kernel.logs import get_logger
+from flyball.server.direct import EXTENSION, BorrowedBody, Lender, write_pieces
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,6 +47,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 LARGEST_JOINED_BYTES: Final = 64 * 1024
 # uvicorn stops reading at 64 KB, which is less than one look at the network brings on a fast line.
 READ_AHEAD_BYTES: Final = 1 << 20
+
+# A shorter rest of a body is not worth the changes of hands.
+SHORTEST_LENT_BYTES: Final = 1 << 20
 
 _CYCLE_PARAMETERS: Final = (
     "scope",
@@ -163,8 +175,17 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._quick: QuickApplication | None = config.app if hasattr(config.app, "quick") else None  # type: ignore[assignment]
         self._is_feeding = False
         self._arriving: tuple[OneWriteCycle, ASGI3Application] | None = None
+        self._arrived_bytes = 0
+        self._lent: BorrowedBody | None = None
+        self._unread_bytes = 0
 
     def data_received(self, data: bytes) -> None:
+        if self._unread_bytes:  # of a body that was borrowed, and not read to its end
+            dropped = min(self._unread_bytes, len(data))
+            self._unread_bytes -= dropped
+            data = data[dropped:]
+            if not data:
+                return
         self._is_feeding = True
         super().data_received(data)
         self._is_feeding = False
@@ -174,7 +195,15 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Answer a request by a task, as ASGI asks."""
+        lender = Lender(partial(self._lend_body, cycle), self._returned, partial(self._write, cycle))
+        extensions = cycle.scope.setdefault("extensions", {})
+        assert extensions is not None
+        extensions[EXTENSION] = lender  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
+
+    def on_message_begin(self) -> None:
+        self._arrived_bytes = 0
+        super().on_message_begin()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         cycle.__class__ = OneWriteCycle  # uvicorn makes its own and has no place to name another one
@@ -199,10 +228,73 @@ class OneWriteProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() or self.cycle.response_complete:
             super().on_body(body)
             return
+        self._arrived_bytes += len(body)
         self.cycle.body += body
         if len(self.cycle.body) > READ_AHEAD_BYTES:
             self.flow.pause_reading()
         self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        if self._lent is not None:
+            self._take_back(self._lent)
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._lent is not None:
+            self._lent.abort()
+        super().connection_lost(exc)
+
+    def _lend_body(self, cycle: RequestResponseCycle) -> BorrowedBody | None:
+        """Lend the socket for what is left of a long body, None where it is short, or of no known length."""
+        length = _length(cycle.scope["headers"])
+        left = 0 if length is None else length - self._arrived_bytes
+        descriptor = self._descriptor() if left >= SHORTEST_LENT_BYTES and cycle is self.cycle else None
+        if descriptor is None or cycle.disconnected:
+            return None
+        self.flow.pause_reading()
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The old one waits for the body, of which it will not see the end.
+        self.parser = httptools.HttpRequestParser(self)
+        self._lent = BorrowedBody(descriptor, first=bytes(cycle.body), left=left)
+        cycle.body = bytearray()
+        return self._lent
+
+    def _returned(self, borrowed: BorrowedBody) -> None:
+        """Take a socket back, told so by any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self.loop.call_soon_threadsafe(self._take_back, borrowed)
+
+    def _take_back(self, borrowed: BorrowedBody) -> None:
+        if self._lent is borrowed:
+            self._lent = None
+            self._unread_bytes = borrowed.left
+            borrowed.close()
+
+    async def _write(self, cycle: RequestResponseCycle, pieces: Iterator[bytes]) -> None:
+        """Write pieces to the socket itself, once all that was written before is on its way."""
+        self.transport.set_write_buffer_limits(0)  # with it, writing is paused until nothing is left to write
+        await self.flow.drain()
+        lost = cycle.disconnected or self.transport.get_write_buffer_size() > 0
+        descriptor = None if lost else self._descriptor()
+        if descriptor is None:
+            raise ClientDisconnect
+        self.flow.pause_reading()
+        try:
+            cycle.expected_content_length -= await run_in_threadpool(write_pieces, descriptor, pieces)
+        except ClientDisconnect:
+            cycle.disconnected = True
+            self.transport.close()
+            raise
+        self.transport.set_write_buffer_limits()
+
+    def _descriptor(self) -> int | None:
+        """Return a descriptor of its own for the socket, None where what goes over it is not plain."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or self.scheme != "http":
+            return None
+        return os.dup(connection.fileno())
 
 
 class Reply:
@@ -254,6 +346,14 @@ def _is_known() -> bool:
         return False
     known = _CYCLE_STATE | set(_CYCLE_PARAMETERS) - {"expect_100_continue"}
     return known <= vars(cycle).keys() and hasattr(HttpToolsProtocol, "_start_asgi_task")
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return how long a body says it is."""
+    found = dict(headers)
+    if b"transfer-encoding" in found or not found.get(b"content-length", b"").isdigit():
+        return None
+    return int(found[b"content-length"])
 
 
 def _lines(head: HTTPResponseStartEvent, *, length: int) -> list[bytes] | None:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from flyball.governance.entities import Principal
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import InvalidInput, LimitExceeded
+from flyball.server.direct import EXTENSION
 from flyball.server.streaming import Incoming
 
 if TYPE_CHECKING:
@@ -70,13 +71,18 @@ class Call(Generic[BodyT]):
         """
         received = 0
         try:
-            for piece in Incoming(self.request.stream()).pieces():
+            for piece in self._pieces():
                 received += len(piece)
                 if received > limit_bytes:
                     raise LimitExceeded(f"the body is larger than the limit of {limit_bytes} bytes")
                 yield piece
         except ClientDisconnect as error:
             raise InvalidInput("the client went away before the end of the body; send it again") from error
+
+    def _pieces(self) -> Iterator[bytes]:
+        lender = self.request.scope.get("extensions", {}).get(EXTENSION)
+        borrowed = None if lender is None else lender.body()
+        return Incoming(self.request.stream()).pieces() if borrowed is None else borrowed
 
 
 Answer = msgspec.Struct | Response

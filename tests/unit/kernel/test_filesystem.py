@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,22 @@ def test_a_database_on_a_network_share_is_refused_and_not_made(tmp_path: Path, m
 def test_where_mounts_cannot_be_read_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystem, "MOUNTS", tmp_path / "none")
     refuse_network_filesystem(tmp_path)
+
+
+@pytest.mark.parametrize("system", ["this", "other"])
+def test_a_file_that_is_being_written_back_keeps_its_bytes(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "other":
+        monkeypatch.setattr(filesystem, "_sync_file_range", lambda: None)
+    with (tmp_path / "file").open("xb") as file:
+        for at in range(3):
+            file.write(b"x" * 100_000)
+            file.flush()
+            filesystem.begin_writing_back(file.fileno(), start=at * 100_000, size=100_000)
+
+    assert (tmp_path / "file").read_bytes() == b"x" * 300_000
+
+
+def test_linux_has_a_call_for_writing_back() -> None:
+    assert (filesystem._sync_file_range() is not None) is sys.platform.startswith("linux")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from flyball.artifacts.entities import Entry
+from flyball.server.direct import EXTENSION
 from flyball.server.streaming import read_ahead
 
 # Sent as plain text, so that people can read them in the browser's download list and tools do not guess.
@@ -21,6 +26,8 @@ TEXT_SUFFIXES = frozenset(
      ".yml", ".xml", ".json", ".js", ".py", ".py3", ".csv", ".tsv", ".md", ".rst", ".ipynb"}
 )  # fmt: skip
 
+
+SHORTEST_DIRECT_BYTES = 4 << 20
 
 # What may stand in a header without quotes.
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -36,7 +43,28 @@ def download(entry: Entry, chunks: Iterator[bytes]) -> Response:
         "x-content-type-options": "nosniff",
         "content-length": str(entry.size_bytes),
     }
-    return StreamingResponse(read_ahead(hold_back(chunks)), headers=headers)
+    return _Download(hold_back(chunks), size_bytes=entry.size_bytes or 0, headers=headers)
+
+
+class _Download(StreamingResponse):
+    """A file, which goes past the event loop where it is long and its connection lends its socket (see `direct`)."""
+
+    def __init__(self, pieces: Iterator[bytes], *, size_bytes: int, headers: Mapping[str, str]) -> None:
+        super().__init__(read_ahead(pieces), headers=headers)
+        self._pieces = pieces
+        self._size_bytes = size_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lender = scope.get("extensions", {}).get(EXTENSION)
+        if lender is None or self._size_bytes < SHORTEST_DIRECT_BYTES or scope["method"] == "HEAD":
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        first = await run_in_threadpool(next, self._pieces, b"")
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        with contextlib.suppress(ClientDisconnect):
+            await lender.write(self._pieces)
+            await send({"type": "http.response.body", "body": b""})
 
 
 def media_type(name: str) -> str:
