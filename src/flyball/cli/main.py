@@ -25,6 +25,7 @@ COMMANDS = {
     "doctor": "flyball.cli.processes",
     "endpoint": "flyball.cli.endpoints",
     "env": "flyball.cli.access",
+    "environment": "flyball.cli.environments",
     "export": "flyball.cli.transfer",
     "identity": "flyball.cli.access",
     "import": "flyball.cli.transfer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from flyball.kernel.errors import MissingExtra, NotFound
 
@@ -16,12 +16,25 @@ def load_plugin(group: str, name: str) -> object:
         NotFound: no installed package offers it; the message lists what there is.
         MissingExtra: it is there, and a library it imports is not.
     """
+    try:
+        return _offer(group, name).load()
+    except ModuleNotFoundError as error:
+        raise MissingExtra.named(str(error.name), name) from error
+
+
+def plugin_place(group: str, name: str) -> str:
+    """Return where the object is, as `module:attribute`; nothing is imported.
+
+    Raises:
+        NotFound: as `load_plugin`.
+    """
+    return _offer(group, name).value
+
+
+def _offer(group: str, name: str) -> EntryPoint:
     offers = entry_points(group=GROUP_PREFIX + group)
     found = [offer for offer in offers if offer.name == name]
     if not found:
         known = ", ".join(sorted(offers.names)) or "none"
         raise NotFound(f"no '{name}' in {GROUP_PREFIX}{group}; installed: {known}", field=name)
-    try:
-        return found[0].load()
-    except ModuleNotFoundError as error:
-        raise MissingExtra.named(str(error.name), name) from error
+    return found[0]

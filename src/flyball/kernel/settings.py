@@ -19,8 +19,12 @@ PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_CHOICES = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("console", "json")}
 _FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100}
+_CHOICES = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("console", "json"),
+    "isolation": ("auto", "always", "never"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,19 @@ class Settings:
     """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
+    isolation: str = "auto"
+    """Which models run in a process of their own: `auto` (those whose requirements differ from what is installed, in an environment
+    made from them), `always` (all), `never` (none: a model that differs is tried in the model server)."""
+    isolation_memory_bytes: int = 1_099_511_627_776
+    """Bytes that the process of an isolated model may allocate (Linux)."""
+    isolation_make_s: int = 1_800
+    """Seconds that one step of making a model's environment may take."""
+    isolation_start_s: int = 120
+    """Seconds that an isolated model may take to load."""
+    isolation_predict_s: int = 300
+    """Seconds that an isolated model may take for one prediction before its process counts as hung and is ended."""
+    isolation_keep_days: int = 30
+    """Days after which an environment that no model has used is removed, when another one is made."""
 
     @property
     def resolved_database_url(self) -> str:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from flyball.kernel.errors import InvalidInput, Unsupported
 from flyball.serving.entities import ColumnKind, ColumnSpec, ModelSpec, Signature, TensorSpec
 from flyball.serving.flavours import offered_flavours
@@ -49,7 +47,7 @@ def read_model_folder(folder: Path) -> ModelSpec:
         InvalidInput: no MLmodel file, or one that cannot be read, or a model without a signature.
         Unsupported: no flavour of ours, or a type of column that is not served.
     """
-    document = _read_mlmodel(folder / MLMODEL)
+    document = read_document(folder)
     flavours, offered = _mapping(document.get("flavors"), "flavors"), offered_flavours()
     flavour = next((name for name in offered if name in flavours), None)
     if flavour is None:
@@ -57,10 +55,21 @@ def read_model_folder(folder: Path) -> ModelSpec:
             f"the model has the flavours {', '.join(sorted(flavours)) or 'none'}; served here: {', '.join(offered)}",
             field="flavors",
         )
+    return spec_of(document, folder=folder, flavour=flavour)
+
+
+def spec_of(document: Mapping[str, object], *, folder: Path, flavour: str) -> ModelSpec:
+    """Return what an MLmodel document says to one of its flavours.
+
+    Raises:
+        InvalidInput: as `read_model_folder`.
+        Unsupported: as `read_model_folder`.
+    """
+    flavours = _mapping(document.get("flavors"), "flavors")
     return ModelSpec(
         folder=folder,
         flavour=flavour,
-        options=_mapping(flavours[flavour], f"flavors.{flavour}"),
+        options=_mapping(flavours.get(flavour), f"flavors.{flavour}"),
         signature=parse_signature(document.get("signature")),
         requirements=_read_requirements(folder / REQUIREMENTS),
     )
@@ -162,9 +171,17 @@ def _nameless_signature(item: Mapping[str, object], *, output: ColumnKind | None
     return Signature(inputs=(whole,), output=output, named=False)
 
 
-def _read_mlmodel(path: Path) -> Mapping[str, object]:
+def read_document(folder: Path) -> Mapping[str, object]:
+    """Read the MLmodel file of a folder as it is.
+
+    Raises:
+        InvalidInput: there is none, or it cannot be read.
+    """
+    import yaml  # not at the top: this module is also read where models run, and there may be no YAML there
+
+    path = folder / MLMODEL
     if not path.is_file():
-        raise InvalidInput(f"{path.parent} is no model folder: it has no {MLMODEL} file", field=MLMODEL)
+        raise InvalidInput(f"{folder} is no model folder: it has no {MLMODEL} file", field=MLMODEL)
     if path.stat().st_size > MAX_MLMODEL_BYTES:
         raise InvalidInput(f"the {MLMODEL} file is larger than {MAX_MLMODEL_BYTES} bytes", field=MLMODEL)
     try:

@@ -92,8 +92,9 @@ class DataPlane:
 
     @property
     def ready(self) -> bool:
-        """Whether a version is in charge."""
-        return self._current is not None
+        """Whether a version is in charge, and its model can answer."""
+        current = self._current
+        return current is not None and not current[0].versions[current[0].champion].model.fault
 
     @property
     def routing(self) -> Routing:

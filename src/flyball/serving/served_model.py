@@ -8,6 +8,8 @@ import numpy as np
 
 from flyball.serving.entities import Array, ColumnKind, Columns, ColumnSpec, Prediction, Signature
 from flyball.serving.flavours import open_flavour
+from flyball.serving.isolation.placement import IN_THE_SERVER, Isolation
+from flyball.serving.isolation.runtime import RemoteRuntime
 from flyball.serving.model_folder import read_model_folder
 from flyball.serving.ports import Runtime
 from flyball.serving.signature import NamedRows, Rows, enforce
@@ -26,14 +28,35 @@ _NEUTRAL = {
 class ServedModel:
     """A runtime that is never called with anything its signature does not allow. Safe to share between threads."""
 
-    def __init__(self, runtime: Runtime, signature: Signature) -> None:
+    def __init__(self, runtime: Runtime, signature: Signature, *, isolated: RemoteRuntime | None = None) -> None:
         self._runtime = runtime
         self._signature = signature
+        self._isolated = isolated
 
     @property
     def signature(self) -> Signature:
         """The columns the model wants."""
         return self._signature
+
+    @property
+    def place(self) -> str:
+        """Where the model runs, in words for people."""
+        return IN_THE_SERVER if self._isolated is None else self._isolated.place
+
+    @property
+    def fault(self) -> str:
+        """Why the model cannot answer at present; empty while it can."""
+        return "" if self._isolated is None else self._isolated.fault
+
+    @property
+    def outside_bytes(self) -> int:
+        """The memory of the process that the model has to itself; 0 where it runs in ours."""
+        return 0 if self._isolated is None else self._isolated.resident_bytes
+
+    def close(self) -> None:
+        """Let go of the model; one that runs in a process of its own answers what it was asked, and ends."""
+        if self._isolated is not None:
+            self._isolated.close()
 
     def predict(self, columns: Columns) -> Prediction:
         """Predict named columns.
@@ -80,14 +103,16 @@ def _neutral(spec: ColumnSpec) -> Array | None:
     return np.zeros((1, *spec.tensor.shape), dtype=spec.tensor.dtype)
 
 
-def load_model(folder: Path, *, allow_pickle: bool) -> ServedModel:
-    """Load an MLflow-format model folder.
+def load_model(folder: Path, *, allow_pickle: bool, isolation: Isolation | None = None) -> ServedModel:
+    """Load an MLflow-format model folder; without `isolation` it runs in this process, whatever its environment.
 
     Raises:
         InvalidInput: the folder is no model folder, has no signature, or its files are damaged or not trusted.
         Unsupported: a flavour, format, type or version that is not served.
         MissingExtra: the model's library is not installed.
+        Unavailable: the model's environment cannot be made at present.
     """
     spec = read_model_folder(folder)
-    runtime = open_flavour(spec.flavour).load(spec, allow_pickle=allow_pickle)
-    return ServedModel(runtime, spec.signature)
+    isolated = None if isolation is None else isolation.place(spec, allow_pickle=allow_pickle)
+    runtime = isolated or open_flavour(spec.flavour).load(spec, allow_pickle=allow_pickle)
+    return ServedModel(runtime, spec.signature, isolated=isolated)

@@ -1,7 +1,8 @@
 """Model folders on this machine as a host: loaded and unloaded by name, within a budget of memory.
 
 A model that was evicted for the sake of others comes back with its next request, which waits for it; one that somebody unloaded
-stays away. What a model takes is measured while it is loaded: the growth of the process, at least the size of its files.
+stays away. What a model takes is measured while it is loaded: the growth of the process
+and the size of the model's own, if it is isolated; at least the size of its files.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class FolderHost:
 
     @property
     def ready(self) -> bool:
-        return all(book.presence in {Presence.READY, Presence.EVICTED} for book in self._books.values())
+        planes = [book.plane for book in self._books.values() if book.presence is not Presence.EVICTED]
+        return all(plane is not None and plane.ready for plane in planes)
 
     def plane(self, name: str) -> DataPlane | None:
         book = self._book(name)
@@ -139,7 +141,8 @@ class FolderHost:
         plane = self._open_plane(name)
         newest = max(versions)
         plane.switch(Routing(generation=1, champion=newest, router=_always(newest), versions=versions))
-        book.size_bytes = max(_resident_bytes() - before, _size_of(book))
+        outside = sum(loaded.model.outside_bytes for loaded in versions.values())
+        book.size_bytes = max(_resident_bytes() - before + outside, _size_of(book))
         _log.info("loaded", model=name, versions=sorted(versions), bytes=book.size_bytes)
         return plane
 

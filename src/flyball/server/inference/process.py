@@ -20,6 +20,7 @@ from flyball.server.inference.warming import load_warm_model
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.capture_rules import CaptureRules
 from flyball.serving.host import FixedHost
+from flyball.serving.isolation.placement import Isolation
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
 from flyball.serving.spool import Spool
@@ -84,7 +85,9 @@ def serve(
             current_routing=surroundings.current_routing,
             fetch_model=surroundings.fetch_model,
             report=surroundings.report,
-            load=partial(load_warm_model, allow_pickle=settings.allow_pickle),
+            load=partial(
+                load_warm_model, allow_pickle=settings.allow_pickle, isolation=Isolation.by(settings, clock=clock)
+            ),
             clock=clock,
             poll_ms=settings.endpoint_poll_ms,
             url=url,

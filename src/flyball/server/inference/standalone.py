@@ -34,6 +34,7 @@ from flyball.server.inference.warming import load_warm_model
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
+from flyball.serving.isolation.placement import Isolation
 from flyball.serving.model_folder import MLMODEL
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionCapture
@@ -109,7 +110,9 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
         host = FolderHost(
             folders,
             open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
-            load=partial(load_warm_model, allow_pickle=settings.allow_pickle),
+            load=partial(
+                load_warm_model, allow_pickle=settings.allow_pickle, isolation=Isolation.by(settings, clock=clock)
+            ),
             memory_bytes=options.memory_bytes,
         )
         stack.callback(host.close)

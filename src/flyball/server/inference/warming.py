@@ -8,6 +8,7 @@ from flyball.kernel.errors import FlyballError
 from flyball.kernel.logs import get_logger
 from flyball.server.inference.exchange import Asker
 from flyball.server.inference.invocations import read_invocation
+from flyball.serving.isolation.placement import Isolation
 from flyball.serving.served_model import ServedModel, load_model
 
 # MLflow writes the input example a second time in the form that its scoring server takes.
@@ -18,18 +19,19 @@ MAX_EXAMPLE_BYTES = 16 << 20
 _log = get_logger("inference")
 
 
-def load_warm_model(folder: Path, *, allow_pickle: bool) -> ServedModel:
-    """Load a model folder, and warm it.
+def load_warm_model(folder: Path, *, allow_pickle: bool, isolation: Isolation | None = None) -> ServedModel:
+    """Load a model folder, in an environment of its own where `isolation` says so, and warm it.
 
     Raises:
         InvalidInput: the folder holds no model, its files are damaged or not trusted, or it cannot predict a row that its
             signature allows.
         Unsupported: a flavour, format, type or version that is not served.
         MissingExtra: the model's library is not installed.
+        Unavailable: the model's environment cannot be made at present.
     """
-    model = load_model(folder, allow_pickle=allow_pickle)
+    model = load_model(folder, allow_pickle=allow_pickle, isolation=isolation)
     warm = "example" if _predict_example(model, folder / EXAMPLE) else "neutral row" if model.warm_up() else "cold"
-    _log.info("loaded_model", folder=str(folder), warm=warm)
+    _log.info("loaded_model", folder=str(folder), warm=warm, place=model.place)
     return model
 
 

@@ -168,13 +168,18 @@ class RoutingWatcher:
             pid=self._pid,
             heartbeat_ms=now,
             loaded=tuple(sorted(self._loaded)),
-            error=self._error,
+            error=self._error or self._faults(),
         )
         try:
             self._report(status)
             self._reported_ms = now
         except Exception as error:  # noqa: BLE001 -- who listens may be away; the next beat tells it again
             _log.warning("not_reported", reason=_said(error))
+
+    def _faults(self) -> str:
+        """Return what the models say that cannot answer at present."""
+        faults = {version: held.model.fault for version, held in sorted(self._loaded.items())}
+        return "; ".join(f"version {version}: {fault}" for version, fault in faults.items() if fault)
 
 
 def router_of(endpoint: Endpoint) -> Router:

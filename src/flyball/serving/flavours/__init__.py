@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import cast
 
-from flyball.kernel.plugins import GROUP_PREFIX, load_plugin
+from flyball.kernel.plugins import GROUP_PREFIX, load_plugin, plugin_place
 from flyball.serving.ports import Flavour
 
 GROUP = "flavours"
@@ -26,3 +26,12 @@ def open_flavour(name: str) -> Flavour:
         MissingExtra: its library is not installed.
     """
     return cast("type[Flavour]", load_plugin(GROUP, name))()
+
+
+def loader_of(name: str) -> str:
+    """Return where the flavour of a name comes from, as `module:attribute`; nothing is loaded.
+
+    Raises:
+        NotFound: no installed package offers it.
+    """
+    return plugin_place(GROUP, name)
