@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -55,8 +56,10 @@ PROGRAM = """
 
     class Sink:
         def accept(self, endpoint, table):
-            with pa.ipc.new_file(str(home / f"{new_id()}.taken"), table.schema) as writer:
+            part = home / f"{new_id()}.writing"
+            with pa.ipc.new_file(str(part), table.schema) as writer:
                 writer.write_table(table)
+            part.rename(part.with_suffix(".taken"))
 
         def lost(self, endpoint, rows):
             raise AssertionError(rows)
@@ -125,6 +128,15 @@ class Process:
         """How many connections it has accepted that are still open."""
         open_ones = psutil.Process(self.popen.pid).net_connections("tcp")
         return sum(one.status == psutil.CONN_ESTABLISHED for one in open_ones)
+
+    @property
+    def kept(self) -> set[str]:
+        """The predictions that a kill cannot take away: in a file of the spool, or taken already."""
+        found: set[str] = set()
+        for path in (self.home / "spool" / "elec2").glob("*.arrow"):
+            with contextlib.suppress(FileNotFoundError):  # it was taken meanwhile
+                found |= set(pa.ipc.open_file(path.read_bytes()).read_all().column("prediction_id").to_pylist())
+        return found | set(self.taken)
 
     @property
     def taken(self) -> list[str]:
@@ -222,7 +234,7 @@ def test_a_second_process_for_the_same_endpoint_does_not_start(process: Process,
 def test_after_a_kill_the_next_process_brings_in_what_was_on_disk(process: Process, folder: Path) -> None:
     for i in range(20):
         assert process.ask(str(i)).status == 200
-    time.sleep(1.0)  # capture_flush_ms
+    wait_until(lambda: process.kept >= {str(i) for i in range(20)})
     process.popen.kill()
     process.popen.wait()
     again = Process(process.home, folder)
