@@ -78,7 +78,7 @@ class DataPlane:
     ) -> None:
         self.endpoint = endpoint
         self.model = model
-        self._capture = capture
+        self.capture = capture
         self._clock = clock
         self._limits = limits or BatchLimits()
         # Routing and the queues of its versions, replaced together.
@@ -89,6 +89,11 @@ class DataPlane:
     def names(self) -> tuple[str, ...]:
         """The names this plane answers to: those of the endpoint and of its model."""
         return (self.endpoint, self.model)
+
+    @property
+    def shadows_dropped(self) -> int:
+        """How many requests the shadows had no time for."""
+        return self._shadowing.dropped
 
     @property
     def ready(self) -> bool:
@@ -240,7 +245,7 @@ class DataPlane:
         batches = [_batch(asked, one, loaded) for asked, one in pairs if not isinstance(one, Exception)]
         try:
             if batches:
-                self._capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
+                self.capture.offer(*batches)  # of the whole turn at once: where it waits for a disk, it does so once
         except Unavailable as error:
             return [one if isinstance(one, Exception) else copy.copy(error) for _, one in pairs]
         return [one if isinstance(one, Exception) else self._answered(asked, one, loaded) for asked, one in pairs]

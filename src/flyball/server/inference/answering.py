@@ -35,6 +35,11 @@ class Answering:
         self._room = WaitingRoom()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bodies")
 
+    @property
+    def waiting_count(self) -> int:
+        """How many requests wait for their prediction."""
+        return self._room.count
+
     async def exchange(self, call: Call, plane: DataPlane, read: Callable[[bytes], Exchange]) -> Answer:
         """Answer a request over HTTP.
 

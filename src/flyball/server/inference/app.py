@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 from flyball.server.inference.answering import Answering
 from flyball.server.inference.authorisation import Anyone, Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
-from flyball.server.inference.routes import RouteTable
+from flyball.server.inference.metrics import RequestCounts
+from flyball.server.inference.routes import Match, RouteTable
 from flyball.server.inference.verbs import all_routes
 from flyball.server.routing import PUBLIC
 from flyball.serving.host import FixedHost, ModelHost
 from flyball.serving.plane import DataPlane
+
+# How requests are counted whose path leads nowhere, and with what those whose client went away before the answer.
+NO_ROUTE, CLIENT_GONE = "none", 499
 
 
 class InferenceApp:
@@ -22,22 +28,27 @@ class InferenceApp:
     def __init__(self, answering: Answering, *, authorise: Authorise | None) -> None:
         self.answering = answering
         self.authorisation = Anyone() if authorise is None else Authorisation(authorise)
-        self.table = RouteTable(all_routes(answering))
+        self.counts = RequestCounts()
+        self.table = RouteTable(all_routes(answering, self.counts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""
         if scope["type"] != "http":
             raise RuntimeError(f"the model server speaks HTTP; this is {scope['type']}")
+        began_s, route = time.perf_counter(), NO_ROUTE
         try:
-            answer = await self._answer(scope, receive)
+            match = self.table.find(scope["method"], scope["path"])
+            route = match.route.path
+            answer = await self._answer(match, scope, receive)
         except ClientGone:
+            self.counts.count(route, CLIENT_GONE, time.perf_counter() - began_s)
             return
         except Exception as error:  # noqa: BLE001 -- told to the client by the table of errors, and logged where nobody foresaw it
             answer = failure_answer(error)
+        self.counts.count(route, answer.status, time.perf_counter() - began_s)
         await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        match = self.table.find(scope["method"], scope["path"])
+    async def _answer(self, match: Match, scope: Scope, receive: Receive) -> Answer:
         call = Call(scope, receive, match.path)
         if match.route.permission != PUBLIC:
             call.caller = await self.authorisation.caller(

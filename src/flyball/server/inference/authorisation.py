@@ -37,8 +37,9 @@ class Anyone:
 class Authorisation:
     """The memory in front of `authorise`. Belongs to one event loop. Refusals are not remembered."""
 
-    def __init__(self, authorise: Authorise) -> None:
+    def __init__(self, authorise: Authorise, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._authorise = authorise
+        self._monotonic = monotonic
         self._known: dict[_Key, tuple[str, float]] = {}
         self._asking: dict[_Key, asyncio.Future[str]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="authorise")
@@ -54,7 +55,7 @@ class Authorisation:
         known = self._known.get(key)
         if known is not None:
             name, asked_s = known
-            age_s = time.monotonic() - asked_s
+            age_s = self._monotonic() - asked_s
             if age_s < RENEWED_AFTER_S:
                 return name
             if age_s < REMEMBERED_S:
@@ -67,7 +68,7 @@ class Authorisation:
         asking = self._asking.get(key)
         if asking is None:
             token = _token(key[0])
-            began_s = time.monotonic()
+            began_s = self._monotonic()
             asking = asyncio.get_running_loop().run_in_executor(self._threads, self._authorise, token, key[1])
             self._asking[key] = asking
             asking.add_done_callback(lambda done: self._learn(key, began_s, done))
