@@ -28,8 +28,10 @@ from flyball.kernel.errors import (
     Unavailable,
     Unsupported,
 )
+from flyball.serving import flavours
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import ColumnKind, ColumnSpec, Matrix, Signature
+from flyball.serving.isolation import bootstrap
 from flyball.serving.isolation.channel import Channel, ChannelBroken
 from flyball.serving.isolation.output import LINES_AT_ONCE, LONGEST_LINE, PrintedLines
 from flyball.serving.isolation.runtime import RemoteRuntime
@@ -90,6 +92,19 @@ def test_a_model_answers_from_an_environment_with_nothing_but_numpy(toy: RemoteR
     assert toy.resident_bytes > 1_000_000
     assert "the toy's" in toy.place
     assert f"numpy {np.__version__}" in toy.place
+
+
+def test_every_flavour_of_ours_can_be_imported_where_there_is_nothing_but_numpy(python: Path) -> None:
+    modules = sorted(f"{flavours.__name__}.{path.stem}" for path in Path(flavours.__path__[0]).glob("[a-z]*.py"))
+    named = [name for name in modules if not name.endswith(".conformance")]
+    assert len(named) > 8
+    program = (
+        f"import importlib, runpy, pathlib; started = runpy.run_path({bootstrap.__file__!r}); "
+        f"started['provide_package'](pathlib.Path({bootstrap.__file__!r}).parents[2]); "
+        f"[importlib.import_module(name) for name in {named!r}]"
+    )
+    answer = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_what_the_model_refuses_is_refused_here_and_it_goes_on(toy: RemoteRuntime) -> None:

@@ -20,7 +20,9 @@ from flyball.serving.isolation.messages import LOAD, refusal_in
 from flyball.serving.isolation.output import PrintedLines
 
 # What a model's libraries need of our environment; everything else, and so every secret, is not passed on.
-_PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"})
+_PASSED_ON = frozenset(
+    {"HOME", "KERAS_BACKEND", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
+)
 _PASSED_ON_BEGINNINGS = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
 _OUTPUT_S = 2.0
 # A process whose connection is closed ends by itself, unless its model's threads do not let it.
