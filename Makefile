@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-monitoring
+.PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,10 @@ bench-tracking: venv ## tracking beside mlflow server and fasttrackml, with rati
 
 bench-monitoring: venv ## comparing tables beside Evidently, with ratios
 	@$(BIN)/python -m benchmarks.monitoring
+
+bench-serving: ## serving beside MLServer, BentoML, LitServe and mlflow models serve, with ratios (needs wrk and h2load)
+	@python3 tools/bootstrap.py frameworks
+	@.venv-frameworks/bin/python -m benchmarks.serving
 
 changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"

@@ -1,0 +1,1 @@
+"""The model server beside MLServer, BentoML, LitServe and `mlflow models serve`."""
