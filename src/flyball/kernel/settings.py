@@ -117,6 +117,12 @@ class Settings:
     """Seconds that an isolated model may take for one prediction before its process counts as hung and is ended."""
     isolation_keep_days: int = 30
     """Days after which an environment that no model has used is removed, when another one is made."""
+    fast_path: bool = True
+    """Whether a model is served from its conversion to ONNX where that is proven to give the same answers."""
+    fast_path_difference_ppm: int = 10
+    """How far the answers of the conversion may differ, in parts per million (of the value where it is above one); labels never."""
+    fast_path_sample_rows: int = 5
+    """Rows of a real sample (the model's input example) from which on a conversion is compared at all."""
 
     @property
     def resolved_database_url(self) -> str:

@@ -46,6 +46,8 @@ class EvidenceKind(StrEnum):
     """Quality the model showed before release: the reference for quality."""
     EVALUATION = "evaluation"
     """The newest evaluation against the champion."""
+    PARITY = "parity"
+    """How far the answers of its conversion to ONNX are from its own, on which rows, by which versions."""
 
 
 UNKNOWN_FILES = Digest("")

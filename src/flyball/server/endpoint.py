@@ -15,6 +15,7 @@ from flyball.kernel.logs import configure_logs
 from flyball.kernel.settings import load_settings
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
+from flyball.registry import EvidenceKind
 from flyball.server.home import prepare_home
 from flyball.server.inference.process import Surroundings, serve
 from flyball.server.occupancy import share_database
@@ -23,6 +24,7 @@ from flyball.server.scoring import fetch_model
 from flyball.server.supervisor import follow_parent
 from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
+from flyball.serving.parity import Certificate
 
 SERVICE = "service:endpoint"
 LARGEST_PORT = 65_535
@@ -90,8 +92,11 @@ def grpc_ports(text: str) -> dict[str, int]:
 
 
 def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Surroundings:
+    digests: dict[int, str] = {}
+
     def fetch(version: int) -> ModelFolder:
         registered = platform.registry.get_version(model, version)
+        digests[version] = registered.digest
         into = folder / str(registered.version)
         if not into.exists():
             with TemporaryDirectory(dir=folder) as draft:  # a copy that breaks off must not pass for a whole one
@@ -109,4 +114,12 @@ def _surroundings(platform: Platform, name: str, model: str, folder: Path) -> Su
         report=platform.deployments.report_status,
         authorise=authorise,
         sink=LogSink(platform.predictions, platform.losses, model=model),
+        certified=lambda certificate: keep_certificate(platform, model, certificate, digests=digests),
     )
+
+
+def keep_certificate(platform: Platform, model: str, certificate: Certificate, *, digests: Mapping[int, str]) -> None:
+    """Attach a certificate as evidence to the versions that it is about; `digests` are those of the versions by number."""
+    kept = platform.artifacts.put_json(certificate.content())
+    for version in [number for number, digest in list(digests.items()) if digest == certificate.model_digest]:
+        platform.registry.attach(model, version, EvidenceKind.PARITY, kept, actor=SERVICE)

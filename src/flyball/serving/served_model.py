@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ class ServedModel:
         self._runtime = runtime
         self._signature = signature
         self._isolated = isolated
+        self._properties: Mapping[str, str] = {}
 
     @property
     def signature(self) -> Signature:
@@ -57,6 +59,25 @@ class ServedModel:
         """Let go of the model; one that runs in a process of its own answers what it was asked, and ends."""
         if self._isolated is not None:
             self._isolated.close()
+
+    @property
+    def runtime(self) -> Runtime:
+        """What predicts at present; it must only be given what `columns_of` returned."""
+        return self._runtime
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """What callers are told of how the model is served."""
+        return self._properties
+
+    def describe(self, properties: Mapping[str, str]) -> None:
+        """Set what callers are told of how the model is served."""
+        self._properties = properties
+
+    def replace(self, runtime: Runtime, properties: Mapping[str, str]) -> None:
+        """Answer with another runtime that is proven to say the same; predictions under way end with the old one."""
+        self._runtime = runtime
+        self._properties = properties
 
     def predict(self, columns: Columns) -> Prediction:
         """Predict named columns.

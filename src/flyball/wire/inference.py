@@ -135,6 +135,7 @@ class ModelMetadata(Shape):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+    properties: dict[str, str] = {}
 
 
 class ServerMetadata(Shape):

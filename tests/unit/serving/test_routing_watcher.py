@@ -70,10 +70,10 @@ class World:
             raise NotFound(f"no version {version}")
         return ModelFolder(path=self.folders[version], digest=str(version) * 64)
 
-    def load(self, folder: Path) -> ServedModel:
+    def load(self, folder: ModelFolder) -> ServedModel:
         if self.plane.ready:
             self.loaded_before_switch.append(self.plane.routing.generation)
-        return load_warm_model(folder, allow_pickle=False)
+        return load_warm_model(folder.path, allow_pickle=False)
 
     def report(self, status: EndpointStatus) -> None:
         if self.deaf:

@@ -68,7 +68,12 @@ class OpenInference:
         """Describe a model."""
         plane, version = await self._answering.plane(call.path["name"]), call.path.get("version", "")
         signature = plane.signature_of(version_of(version)) if version else plane.signature
-        return json_answer(tensors.to_metadata(call.path["name"], signature, versions=sorted(plane.routing.versions)))
+        routing = plane.routing
+        served = routing.versions[version_of(version) if version else routing.champion].model
+        described = tensors.to_metadata(
+            call.path["name"], signature, versions=sorted(routing.versions), properties=served.properties
+        )
+        return json_answer(described)
 
     async def model_ready(self, call: Call) -> Answer:
         """Tell whether a model, or a version of it, can be asked."""

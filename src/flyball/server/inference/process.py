@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,14 @@ from flyball.server.inference.tracing import traced
 from flyball.server.inference.warming import load_warm_model
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.capture_rules import CaptureRules
+from flyball.serving.entities import ModelFolder
+from flyball.serving.fast_path import FastPath, Tell
 from flyball.serving.host import FixedHost
 from flyball.serving.isolation.placement import Isolation
+from flyball.serving.parity import Certificate, Tolerance
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
+from flyball.serving.served_model import ServedModel
 from flyball.serving.spool import Spool
 
 LOOPBACK = "127.0.0.1"
@@ -34,11 +39,16 @@ OPENMP_THREADS = "OMP_NUM_THREADS"
 _log = get_logger("inference")
 
 
+def _tell_nobody(_certificate: Certificate) -> None:
+    """Keep no evidence, where there is no registry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a model server needs from the platform, as functions, so that it knows no store.
 
-    `current_routing`, `fetch_model` and `report` are called from one thread, `authorise` from many, `sink` from another one.
+    `current_routing`, `fetch_model` and `report` are called from one thread, `authorise` from many, `sink` from another one,
+    `certified` from any.
     """
 
     current_routing: CurrentRouting
@@ -46,6 +56,7 @@ class Surroundings:
     report: Report
     authorise: Authorise
     sink: PredictionSink
+    certified: Tell = _tell_nobody
 
 
 def serve(
@@ -70,6 +81,11 @@ def serve(
     start_grpc = None if grpc_port is None else load_grpc(f"{LOOPBACK}:{grpc_port}")
     clock = clock or SystemClock()
     prefer_one_thread()
+    isolation = Isolation.by(settings, clock=clock)
+
+    def load_plainly(folder: ModelFolder) -> ServedModel:
+        return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)
+
     with socket.create_server((LOOPBACK, port)) as listener:
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         spool = Spool(
@@ -80,14 +96,13 @@ def serve(
             key=capture_key(settings),
         )
         plane = DataPlane(endpoint, model, capture=spool, clock=clock)
+        fast_path = _fast_path(settings, surroundings, load_plainly) if settings.fast_path else None
         watcher = RoutingWatcher(
             plane,
             current_routing=surroundings.current_routing,
             fetch_model=surroundings.fetch_model,
             report=surroundings.report,
-            load=partial(
-                load_warm_model, allow_pickle=settings.allow_pickle, isolation=Isolation.by(settings, clock=clock)
-            ),
+            load=fast_path.load if fast_path else load_plainly,
             clock=clock,
             poll_ms=settings.endpoint_poll_ms,
             url=url,
@@ -106,6 +121,8 @@ def serve(
             plane.close()
             spool.close()
             watcher.stop()
+            if fast_path:
+                fast_path.close()
             _log.info("drained", endpoint=endpoint, dropped_rows=spool.dropped_rows)
 
 
@@ -118,6 +135,18 @@ def _configure(spool: Spool, rules: CaptureRules) -> None:
     """Capture by the endpoint's rules, and let the log quote no value where some are hidden."""
     quote_values(allowed=rules.keeps_all)
     spool.configure(rules)
+
+
+def _fast_path(settings: Settings, surroundings: Surroundings, load: Callable[[ModelFolder], ServedModel]) -> FastPath:
+    return FastPath(
+        settings.home / "fast_path",
+        tolerance=Tolerance(
+            difference_ppm=settings.fast_path_difference_ppm, sample_rows=settings.fast_path_sample_rows
+        ),
+        allow_pickle=settings.allow_pickle,
+        load_original=load,
+        tell=surroundings.certified,
+    )
 
 
 def spool_folder(settings: Settings, endpoint: str) -> Path:

@@ -162,8 +162,10 @@ def outputs_of(prediction: Prediction, wanted: Sequence[str]) -> dict[str, Array
     return {name: outputs[name] for name in wanted}
 
 
-def to_metadata(name: str, signature: Signature, *, versions: Sequence[int]) -> ModelMetadata:
-    """Describe the tensors of a model."""
+def to_metadata(
+    name: str, signature: Signature, *, versions: Sequence[int], properties: Mapping[str, str] | None = None
+) -> ModelMetadata:
+    """Describe the tensors of a model, and how it is served."""
     outputs = []
     if signature.output is not None:
         widest = {ColumnKind.INTEGER: ColumnKind.LONG, ColumnKind.FLOAT: ColumnKind.DOUBLE}
@@ -175,6 +177,7 @@ def to_metadata(name: str, signature: Signature, *, versions: Sequence[int]) -> 
         platform="flyball",
         inputs=[_described(spec) for spec in signature.inputs],
         outputs=outputs,
+        properties=dict(properties or {}),
     )
 
 

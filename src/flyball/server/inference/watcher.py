@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from flyball.deployment import routing
 from flyball.deployment.entities import Endpoint, EndpointStatus
@@ -50,7 +49,7 @@ class RoutingWatcher:
         current_routing: CurrentRouting,
         fetch_model: FetchModel,
         report: Report,
-        load: Callable[[Path], ServedModel],
+        load: Callable[[ModelFolder], ServedModel],
         clock: Clock,
         poll_ms: int,
         url: str,
@@ -139,7 +138,7 @@ class RoutingWatcher:
             return
         try:
             folder = self._fetch_model(version)
-            model = self._load(folder.path)
+            model = self._load(folder)
         except Exception as error:
             error.add_note(f"version {version}")
             raise

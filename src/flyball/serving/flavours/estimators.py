@@ -48,7 +48,8 @@ class EstimatorRuntime:
     def __init__(self, model: object, signature: Signature) -> None:
         if not callable(getattr(model, "predict", None)):
             raise InvalidInput(f"the model is a {type(model).__name__}, which cannot predict", field="model")
-        self._rows = rows_builder(model, signature)
+        self.model = model
+        self._rows, self.order = rows_builder(model, signature)
         self._before, self._last = _split(model)
         self._classes = np.asarray(getattr(model, "classes_", ()))
         self._likeliest = type(self._last).__name__ in _LIKELIEST and type(self._last).__module__.startswith("sklearn.")
@@ -107,8 +108,8 @@ def _split(model: Any) -> tuple[Any, Any]:  # noqa: ANN401 -- no common type
     return model[:-1], model[-1]
 
 
-def rows_builder(model: Any, signature: Signature) -> Callable[[Columns], object]:  # noqa: ANN401 -- no common type
-    """Decide once what the model is fed with.
+def rows_builder(model: Any, signature: Signature) -> tuple[Callable[[Columns], object], tuple[str, ...]]:  # noqa: ANN401 -- no common type
+    """Decide once what the model is fed with, and return the order of its matrix, or () for a frame.
 
     A model that was fitted with column names gets a pandas frame in the order of its fitting, each column in its own
     type: that is what it saw in training, what `ColumnTransformer` selects by, and what lets scikit-learn check the names.
@@ -120,13 +121,13 @@ def rows_builder(model: Any, signature: Signature) -> Callable[[Columns], object
     """
     names = getattr(model, "feature_names_in_", None)
     if names is None or not signature.named:
-        check_names(signature, None, count=getattr(model, "n_features_in_", len(signature.inputs)))
-        return stacker(signature)
+        order = check_names(signature, None, count=getattr(model, "n_features_in_", len(signature.inputs)))
+        return stacker(signature), order
     order = check_names(signature, [str(name) for name in names], count=len(names))
     if not _takes_matrix(model, signature):
-        return _frame_builder(order)
+        return _frame_builder(order), ()
     _forget_names(model)
-    return stacker(signature, names=order)
+    return stacker(signature, names=order), order
 
 
 def _frame_builder(order: tuple[str, ...]) -> Callable[[Columns], object]:
@@ -144,7 +145,7 @@ def _takes_matrix(model: object, signature: Signature) -> bool:
         type(one).__module__.startswith("sklearn.")
         and type(one).__name__ not in _WANT_FRAMES
         and not hasattr(one, "_sklearn_output_config")
-        and getattr(one, "is_categorical_", None) is None
+        and not np.any(getattr(one, "is_categorical_", None))
         for one in _estimators(model)
     )
 

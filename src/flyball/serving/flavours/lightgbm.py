@@ -60,10 +60,10 @@ class LightgbmRuntime:
                 "scikit-learn pipeline around the model",
                 field="signature",
             )
-        self._booster = booster
-        self._classes = classes
+        self.booster = booster
+        self.classes = classes
         # LightGBM replaces what is no letter or digit in a name, so its names are compared by their number only.
-        check_names(signature, None, count=booster.num_feature())
+        self.order = check_names(signature, None, count=booster.num_feature())
         self._stack = stacker(signature)
 
     def predict(self, columns: Columns) -> Prediction:
@@ -71,14 +71,14 @@ class LightgbmRuntime:
 
         rows = self._stack(columns)
         try:
-            raw = np.asarray(self._booster.predict(rows if rows.dtype.kind == "f" else rows.astype(np.float64)))
+            raw = np.asarray(self.booster.predict(rows if rows.dtype.kind == "f" else rows.astype(np.float64)))
         except (LightGBMError, ValueError) as error:
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
-        if self._classes is None:
+        if self.classes is None:
             return Prediction(labels=plain_labels(raw), scores=None)
         if raw.ndim == _ONE_A_CLASS:
-            return of_classes(raw, self._classes)
-        return of_two_classes(raw, self._classes)
+            return of_classes(raw, self.classes)
+        return of_two_classes(raw, self.classes)
 
 
 def _estimator(spec: ModelSpec, *, allow_pickle: bool) -> Any:  # noqa: ANN401 -- without types

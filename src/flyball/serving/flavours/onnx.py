@@ -49,7 +49,7 @@ def feeder(session: Session, signature: Signature) -> Feeder:
     if len(session.inputs) == 1 and signature.inputs[0].tensor is None and single not in signature.names:
         return _matrix_feeder(session, signature, single)
     if len(session.inputs) == 1 == len(signature.inputs):
-        return _named_feeder(session, {single: signature.inputs[0].name})
+        return named_feeder(session, {single: signature.inputs[0].name})
     differing = sorted(set(session.inputs) ^ set(signature.names))
     if differing:
         raise InvalidInput(
@@ -57,7 +57,7 @@ def feeder(session: Session, signature: Signature) -> Feeder:
             "whose names are those of the model's inputs",
             field="signature",
         )
-    return _named_feeder(session, {name: name for name in session.inputs})
+    return named_feeder(session, {name: name for name in session.inputs})
 
 
 def _matrix_feeder(session: Session, signature: Signature, name: str) -> Feeder:
@@ -75,7 +75,8 @@ def _matrix_feeder(session: Session, signature: Signature, name: str) -> Feeder:
     return feed
 
 
-def _named_feeder(session: Session, columns_by_input: Mapping[str, str]) -> Feeder:
+def named_feeder(session: Session, columns_by_input: Mapping[str, str]) -> Feeder:
+    """Return what feeds each input with the column or tensor of a name, a column as a matrix of width one where that is wanted."""
     plan = [(name, column, session.inputs[name], session.ranks[name]) for name, column in columns_by_input.items()]
 
     def feed(columns: Columns) -> Mapping[str, Array]:

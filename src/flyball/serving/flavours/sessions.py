@@ -25,8 +25,8 @@ _MATRIX = 2
 class Session:
     """A model in ONNX Runtime. Any number of threads may run it."""
 
-    def __init__(self, model: Path | bytes) -> None:
-        """Open a model.
+    def __init__(self, model: Path | bytes, *, wanted: tuple[str, ...] = ()) -> None:
+        """Open a model, for the outputs that are wanted (all of them when none is named).
 
         Raises:
             InvalidInput: it is none, damaged, or has operators that this runtime does not know.
@@ -48,7 +48,7 @@ class Session:
         self.inputs = {one.name: _numpy_type(one.name, one.type) for one in self._session.get_inputs()}
         self.ranks = {one.name: len(one.shape or ()) for one in self._session.get_inputs()}
         self.widths = {one.name: _width(one.shape) for one in self._session.get_inputs()}
-        self.outputs = tuple(one.name for one in self._session.get_outputs())
+        self.outputs = wanted or tuple(one.name for one in self._session.get_outputs())
         self._names = list(self.outputs)
         self._run = self._session.run
 

@@ -58,16 +58,16 @@ class XgboostRuntime:
                 "scikit-learn pipeline around the model",
                 field="signature",
             )
-        self._booster = booster
-        self._classifies = kind in CLASSIFIERS
-        names = check_names(signature, booster.feature_names, count=booster.num_features())
-        self._stack = stacker(signature, names=names)
-        self._rounds = _rounds(booster, kind)
+        self.booster = booster
+        self.classifies = kind in CLASSIFIERS
+        self.order = check_names(signature, booster.feature_names, count=booster.num_features())
+        self._stack = stacker(signature, names=self.order)
+        self.rounds = _rounds(booster, kind)
 
     def predict(self, columns: Columns) -> Prediction:
         rows = self._stack(columns)
         raw = self._raw(rows if rows.dtype.kind == "f" else rows.astype(np.float64))
-        if not self._classifies:
+        if not self.classifies:
             return Prediction(labels=plain_labels(raw), scores=None)
         if raw.ndim == _ONE_A_CLASS:
             return of_classes(raw, np.arange(raw.shape[1]))
@@ -77,7 +77,7 @@ class XgboostRuntime:
         from xgboost.core import XGBoostError
 
         try:
-            found: Array = self._booster.inplace_predict(rows, iteration_range=self._rounds, validate_features=False)
+            found: Array = self.booster.inplace_predict(rows, iteration_range=self.rounds, validate_features=False)
         except (XGBoostError, ValueError) as error:
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
         return found
