@@ -32,6 +32,10 @@ PORTS = {
         "flyball.serving.ports:Flavour",
         "A class, named after the flavour's key in an `MLmodel` file.",
     ),
+    "flyball.score_runners": (
+        "flyball.serving.score_runner:ScoreRunner",
+        "A class without arguments, named as `flyball score --runner` calls it.",
+    ),
     "flyball.gates": ("flyball.registry.ports:Gate", "A class, named after the rule as policies write it."),
 }
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "policy": "flyball.cli.models",
     "predictions": "flyball.cli.predictions",
     "request": "flyball.cli.loops",
+    "score": "flyball.cli.score",
     "serve": "flyball.cli.serving",
     "server": "flyball.cli.processes",
     "sync": "flyball.cli.sync",

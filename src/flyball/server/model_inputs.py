@@ -1,11 +1,13 @@
-"""What a registered version takes, read from its MLmodel file; no model is loaded for it."""
+"""The files of a registered version, and what it takes by its MLmodel file; no model is loaded for it."""
 
 from __future__ import annotations
 
 import yaml
 
 from flyball.artifacts import Artifacts
-from flyball.kernel.errors import InvalidInput
+from flyball.artifacts.entities import Entry
+from flyball.artifacts.paths import below
+from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.registry import ModelVersion
 from flyball.retraining.gathering import MODEL_FILE, files_of
 from flyball.serving.capture import FEATURE_PREFIX, TENSOR_PREFIX
@@ -31,6 +33,19 @@ def read_signature(artifacts: Artifacts, version: ModelVersion) -> Signature:
     if not isinstance(document, dict):
         raise InvalidInput(f"the {MODEL_FILE} of {version.name}/{version.version} is no mapping", field=MODEL_FILE)
     return parse_signature(document.get("signature"))
+
+
+def model_entries(artifacts: Artifacts, version: ModelVersion) -> dict[str, Entry]:
+    """Return the files of a version by their path in the model's folder.
+
+    Raises:
+        NotFound: they are not kept here.
+    """
+    place = files_of(version)
+    found = artifacts.walk(place.root, place.folder)
+    if not found:
+        raise NotFound(f"the files of {version.name}/{version.version} are not kept here", field="version")
+    return {below(entry.path, place.folder): entry for entry in found}
 
 
 def captured_columns(signature: Signature) -> list[str]:

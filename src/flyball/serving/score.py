@@ -58,7 +58,7 @@ def score(model_folder: Path, table: pa.Table, *, allow_pickle: bool = False) ->
         InvalidInput: the folder is no model that can be loaded, or a column is missing or mistyped.
         Unsupported: a flavour, format, type or version that is not served.
     """
-    return _predict(load_model(model_folder, allow_pickle=allow_pickle), table)
+    return predict_table(load_model(model_folder, allow_pickle=allow_pickle), table)
 
 
 RunChild: TypeAlias = Callable[[bytes, float], tuple[int, str]]
@@ -112,7 +112,7 @@ def _run_child(spec: ScoreSpec, run: RunChild, *, timeout_s: float) -> None:
     except TimeoutError as error:
         raise Unavailable(f"scoring with {spec.model} took longer than {timeout_s} s and was ended") from error
     if status == REFUSED and Path(spec.result).exists():
-        raise _refusal(Path(spec.result).read_bytes())
+        raise error_of(msgspec.json.decode(Path(spec.result).read_bytes(), type=ScoreRefusal))
     if status != 0:
         raise InvalidInput(f"the model crashed its process (status {status}): {tail}", field="model")
 
@@ -122,14 +122,15 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
 
 
-def _refusal(written: bytes) -> FlyballError:
-    refusal = msgspec.json.decode(written, type=ScoreRefusal)
+def error_of(refusal: ScoreRefusal) -> FlyballError:
+    """Return the error that a child met."""
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FlyballError)]
     kind = next(kind for kind in kinds if kind.code is refusal.code)
     return kind(refusal.message, field=refusal.field)
 
 
-def _predict(model: ServedModel, table: pa.Table) -> pa.Table:
+def predict_table(model: ServedModel, table: pa.Table) -> pa.Table:
+    """Predict the rows of a table with a model that is loaded; columns that the model does not know play no part."""
     names = [name for name in model.signature.names if name in table.column_names]
     prediction = model.predict({name: _array(table.column(name), name) for name in names})
     scores = prediction.scores

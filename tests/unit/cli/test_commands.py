@@ -332,3 +332,17 @@ def a_batch(name: str, *, at_ms: int) -> PredictionBatch:
         columns={"age": np.array([30])},
         prediction=Prediction(labels=np.array([1]), scores=None),
     )
+
+
+def test_a_registered_model_is_fetched_to_be_scored_with(run: Run, model: Platform, tmp_path: Path) -> None:
+    source, output = tmp_path / "rows.csv", tmp_path / "out"
+    source.write_text("age,price\n30,1.5\n")
+    told = [
+        run("score", name, str(source), str(output)) for name in ("models:/elec/1", "models:/elec/2", "models:/elec@x")
+    ]
+    assert [shown.status for shown in told] == [1, 1, 1]
+    assert "flavour" in told[0].err  # its MLmodel file, which names none, came whole
+    assert "elec" in told[1].err
+    assert "alias x" in told[2].err
+    assert "neither" in run("score", str(tmp_path), str(source), str(output)).err
+    assert run("score", "models:/elec", str(source), str(output)).status == 1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from starlette.responses import StreamingResponse
+
 from flyball.governance.permissions import Permission
+from flyball.kernel.canonical import Digest
+from flyball.kernel.errors import NotFound
 from flyball.registry import Decision, ModelVersion, Policy
 from flyball.registry.naming import parse_version
+from flyball.server.model_inputs import model_entries
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import models as shapes
 
@@ -16,6 +21,33 @@ def version(call: Call[None]) -> shapes.ModelVersionInfo:
     return _version(
         found, {kind.value: digest for kind, digest in registry.evidence(found.name, found.version).items()}
     )
+
+
+def files(call: Call[None]) -> shapes.ModelFileList:
+    """List the files of a version."""
+    found = _named(call)
+    listed = [
+        shapes.ModelFile(path=path, digest=entry.digest or "", size_bytes=entry.size_bytes or 0)
+        for path, entry in model_entries(call.platform.artifacts, found).items()
+    ]
+    return shapes.ModelFileList(name=found.name, version=found.version, digest=found.digest, files=listed)
+
+
+def file_content(call: Call[None]) -> StreamingResponse:
+    """Stream a file of a version."""
+    found, digest = _named(call), call.path["digest"]
+    entries = model_entries(call.platform.artifacts, found).values()
+    if all(entry.digest != digest for entry in entries):
+        raise NotFound(f"{found.name}/{found.version} has no file {digest[:64]}", field="digest")
+    return StreamingResponse(call.platform.artifacts.blobs.open(Digest(digest)), media_type="application/octet-stream")
+
+
+def _named(call: Call[None]) -> ModelVersion:
+    """Return the version that a path names: by its number, or by an alias behind an at sign."""
+    text = call.path["version"]
+    if text.startswith("@"):
+        return call.platform.registry.version_by_alias(call.path["name"], text[1:])
+    return call.platform.registry.get_version(call.path["name"], parse_version(text))
 
 
 def publish(call: Call[shapes.NewPolicy]) -> shapes.PolicyInfo:
@@ -83,6 +115,21 @@ ROUTES = (
         handler=version,
         response=shapes.ModelVersionInfo,
         summary="Show a model version with its evidence",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/models/{name}/{version}/files",
+        permission=Permission.REGISTRY_READ,
+        handler=files,
+        response=shapes.ModelFileList,
+        summary="List the files of a model version, which may be named by @alias",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/models/{name}/{version}/files/{digest}",
+        permission=Permission.REGISTRY_READ,
+        handler=file_content,
+        summary="Read a file of a model version",
     ),
     Route(
         method="POST",

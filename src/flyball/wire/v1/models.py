@@ -61,3 +61,20 @@ class DecisionInfo(Shape):
     evidence_digest: str
     actor: str
     created_ms: int
+
+
+class ModelFile(Shape):
+    """A file of a model version."""
+
+    path: str
+    digest: str
+    size_bytes: int
+
+
+class ModelFileList(Shape):
+    """The files of a version, and the digest of their tree."""
+
+    name: str
+    version: int
+    digest: str
+    files: list[ModelFile]

@@ -1,0 +1,86 @@
+"""Score one part: read it, hold it to the signature, predict, and write the answer whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flyball.kernel.errors import FlyballError, InvalidInput
+from flyball.serving.score import predict_table
+from flyball.serving.score_input import Part, read_part
+from flyball.serving.served_model import ServedModel
+
+_ROW = re.compile(r"\brow (\d+)\b")
+
+
+class PartDone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part that is scored: its rows, and the digest of the file that holds them."""
+
+    number: int
+    rows: int
+    digest: str
+
+
+def part_file(folder: Path, number: int) -> Path:
+    """Return where the answers of a part lie."""
+    return folder / f"part-{number:06d}.parquet"
+
+
+def score_part(model: ServedModel, part: Part, folder: Path, *, keep: Sequence[str]) -> PartDone:
+    """Write the answers of a part into a folder.
+
+    Raises:
+        InvalidInput: the rows do not fit the model; the message names file, row (counted from 1, without the header) and column.
+    """
+    try:
+        table = read_part(part, model.signature, keep=keep)
+        answers = predict_table(model, table)
+    except FlyballError as error:
+        raise type(error)(_in_file(error.message, part), field=error.field) from error
+    columns = {name: table.column(name) for name in keep} | {
+        name: answers.column(name) for name in answers.column_names
+    }
+    target = part_file(folder, part.number)
+    draft = target.with_suffix(".draft")
+    pq.write_table(pa.table(columns), draft, compression="zstd")
+    sync_file(draft)
+    draft.replace(target)
+    return PartDone(number=part.number, rows=table.num_rows, digest=digest_of(target))
+
+
+def check_kept(keep: Sequence[str]) -> None:
+    """Refuse names that the answers have themselves.
+
+    Raises:
+        InvalidInput: a kept column would stand beside an answer of its name.
+    """
+    for name in keep:
+        if name in {"prediction", "score"}:
+            raise InvalidInput(f"column '{name}' cannot be kept: the output has one of its own", field="keep")
+
+
+def _in_file(message: str, part: Part) -> str:
+    counted = _ROW.sub(lambda found: f"row {int(found.group(1)) + part.first_row + 1}", message)
+    return f"{part.path}: {counted}"
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
