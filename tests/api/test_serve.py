@@ -24,7 +24,7 @@ import urllib3
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
-WAIT_S = 60
+WAIT_S = 180
 
 
 @pytest.fixture(scope="module")

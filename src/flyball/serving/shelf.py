@@ -51,6 +51,7 @@ class FolderHost:
         open_plane: makes the plane of a model; called once for each time it is loaded.
         load: makes a warm model of a folder.
         memory_bytes: what all models may take together; 0 for no limit.
+        measure_bytes: tells what the process takes at this moment.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class FolderHost:
         open_plane: OpenPlane,
         load: Load,
         memory_bytes: int = 0,
+        measure_bytes: Callable[[], int] | None = None,
     ) -> None:
         if not folders:
             raise InvalidInput("there is no model to serve; name at least one", field="models")
@@ -67,6 +69,7 @@ class FolderHost:
         self._open_plane = open_plane
         self._load = load
         self._memory_bytes = memory_bytes
+        self._measure_bytes = measure_bytes or _resident_bytes
         # Held while a model is loaded or unloaded: one at a time, so that each can be measured and the budget holds.
         self._changing = threading.Lock()
 
@@ -133,7 +136,7 @@ class FolderHost:
         return book
 
     def _bring_in(self, name: str, book: _Book) -> DataPlane:
-        before = _resident_bytes()
+        before = self._measure_bytes()
         versions = {
             version: LoadedVersion(version=version, digest=folder.digest, model=self._load(folder.path))
             for version, folder in book.folders.items()
@@ -142,7 +145,7 @@ class FolderHost:
         newest = max(versions)
         plane.switch(Routing(generation=1, champion=newest, router=_always(newest), versions=versions))
         outside = sum(loaded.model.outside_bytes for loaded in versions.values())
-        book.size_bytes = max(_resident_bytes() - before + outside, _size_of(book))
+        book.size_bytes = max(self._measure_bytes() - before + outside, _size_of(book))
         _log.info("loaded", model=name, versions=sorted(versions), bytes=book.size_bytes)
         return plane
 
