@@ -18,6 +18,8 @@ import numpy as np
 # Enough for the largest request; the data set has 569 rows, which are repeated.
 ROWS = 1_000
 FEATURES = 30
+# What is stored with a model; ours compares its ONNX form with the original on these rows before it serves from it.
+EXAMPLE_ROWS = 100
 SEED = 7
 
 
@@ -72,6 +74,7 @@ def xgboost(home: Path, rows: Any, labels: Any) -> None:
         str(home / "mlflow"),
         signature=signature,
         model_format="json",
+        input_example=rows[:EXAMPLE_ROWS],
         pip_requirements=_pinned("xgboost-cpu", "scikit-learn"),
     )
     model.save_model(home / "model.json")
@@ -108,7 +111,7 @@ def torch(home: Path, rows: Any, labels: Any) -> None:
         model,
         str(home / "mlflow"),
         signature=infer_signature(rows, predict(rows)),
-        input_example=rows[:2],
+        input_example=rows[:EXAMPLE_ROWS],
         pip_requirements=_pinned("torch"),
     )
     library.jit.trace(model, library.from_numpy(rows[:1])).save(str(home / "model.pt"))
@@ -127,6 +130,7 @@ def _write_sklearn(home: Path, model: Any, rows: Any) -> None:
         serialization_format="skops",
         skops_trusted_types=_types(model),
         signature=infer_signature(rows, model.predict(rows)),
+        input_example=rows[:EXAMPLE_ROWS],
         pip_requirements=_pinned("scikit-learn", "skops"),
     )
     joblib.dump(model, home / "model.joblib")

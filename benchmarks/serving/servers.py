@@ -10,12 +10,14 @@ import json
 import os
 import shutil
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.environments import PEERS
-from benchmarks.processes import Running, free_port, running
+from benchmarks.processes import START_S, Running, free_port, running
 from benchmarks.serving import encodings
 from benchmarks.serving.encodings import Encoding
 
@@ -58,11 +60,13 @@ def flyball_with(folders: Mapping[str, Path], home: Path, *options: str) -> Iter
         FLYBALL_HOME=str(home / "flyball"),
         FLYBALL_LOG_LEVEL="error",
         FLYBALL_SERVE_KEY=KEY,
-        FLYBALL_GRPC_PORTS=f"{first}:{grpc_port}",
     )
-    command = [str(Path(sys.executable).parent / "flyball"), "serve", "--port", str(port), *options]
+    command = [str(Path(sys.executable).parent / "flyball"), "serve", *options]
+    command += ["--port", str(port), "--grpc-port", str(grpc_port)]
     command += [f"{name}={folder / 'mlflow'}" for name, folder in folders.items()]
     with running(command, port=port, ready="/v2/health/ready", environment=environment, log=home / "log") as found:
+        for name in folders:
+            _wait_for_the_proof(f"{found.url}/v2/models/{name}")
         yield Server(
             name=OURS,
             port=port,
@@ -166,6 +170,20 @@ SERVERS: Mapping[str, Starter] = {
     "litserve": litserve,
     "mlflow": mlflow,
 }
+
+
+def _wait_for_the_proof(url: str) -> None:
+    """Wait until a model is served from ONNX, or will not be: the comparison takes a processor for some seconds, once."""
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {KEY}"})
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        with urllib.request.urlopen(asked) as answer:
+            found = json.load(answer)["properties"]
+        if "being made" not in found.get("fast_path_reason", ""):
+            print(f"{url.rpartition('/')[2]}: {found}", flush=True)
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"the fast path of {url} was not decided in {START_S} s")
 
 
 def _mlserver_runtime(folder: Path) -> tuple[str, Path]:

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 
+import grpc
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ import pytest
 import urllib3
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
+from tests.ports import free_port
 
 WAIT_S = 180
 
@@ -98,6 +101,40 @@ def start(tmp_path: Path) -> Iterator[Any]:
 def predicted(response: urllib3.BaseHTTPResponse) -> list[float]:
     assert response.status == 200, response.data
     return [round(value, 6) for value in response.json()["outputs"][0]["data"]]
+
+
+def test_a_model_goes_over_to_the_fast_path_when_its_proof_is_made(start: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": np.arange(40.0)})
+    model = LinearRegression().fit(frame, frame["x"] + 1.0)
+    mlflow.sklearn.save_model(
+        model, str(tmp_path / "model"), input_example=frame[:20], pip_requirements=["scikit-learn"]
+    )
+    served = start(f"add={tmp_path / 'model'}", "--without-key").wait()
+    assert predicted(served.ask("/v2/models/add/infer", [1.0])) == [2.0]
+    deadline = time.monotonic() + WAIT_S
+    while (found := properties(served))["fast_path"] != "onnx":
+        assert time.monotonic() < deadline, found
+        assert found["fast_path_reason"] == "the comparison is being made"
+        time.sleep(0.1)
+    assert predicted(served.ask("/v2/models/add/infer", [1.0])) == [2.0]
+    assert served.end() == 0
+    again = start(f"add={tmp_path / 'model'}", "--without-key").wait()
+    assert properties(again) == found
+
+
+def test_grpc_is_answered_beside_http_where_it_is_asked_for(start: Any, folders: dict[str, Path]) -> None:
+    port = free_port()
+    served = start(f"add={folders['first']}", "--grpc-port", str(port)).wait()
+    assert served.pool.request("GET", f"{served.url}/v2/health/ready").status == 200
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")
+        assert ask(b"", timeout=60) == b"\x08\x01"  # the first field, true
+    assert served.end() == 0
+
+
+def properties(served: Served) -> dict[str, str]:
+    found: dict[str, str] = served.pool.request("GET", f"{served.url}/v2/models/add").json()["properties"]
+    return found
 
 
 def test_folders_are_served_with_a_key_and_what_was_predicted_is_kept(start: Any, folders: dict[str, Path]) -> None:

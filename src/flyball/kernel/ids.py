@@ -22,7 +22,7 @@ def new_id() -> str:
     >>> len(a), a < b
     (32, True)
     """
-    return new_ids(1)[0]
+    return _written(_reserve(1), os.urandom(_TAIL_DIGITS // 2).hex())
 
 
 def new_ids(count: int) -> list[str]:
@@ -34,9 +34,14 @@ def new_ids(count: int) -> list[str]:
     """
     first, tails = _reserve(count), os.urandom(count * _TAIL_DIGITS // 2).hex()
     return [
-        f"{tick >> _COUNTER_BITS:012x}7{tick & (_COUNTER_LIMIT - 1):03x}{_VARIANT[tails[at]]}{tails[at + 1 : at + _TAIL_DIGITS]}"
+        _written(tick, tails[at : at + _TAIL_DIGITS])
         for tick, at in zip(range(first, first + count), range(0, count * _TAIL_DIGITS, _TAIL_DIGITS), strict=True)
     ]
+
+
+def _written(tick: int, tail: str) -> str:
+    counter = tick & (_COUNTER_LIMIT - 1)
+    return f"{tick >> _COUNTER_BITS:012x}7{counter:03x}{_VARIANT[tail[0]]}{tail[1:]}"
 
 
 def _reserve(count: int) -> int:

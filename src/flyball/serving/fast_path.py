@@ -23,6 +23,7 @@ import msgspec
 from flyball.kernel.canonical import digest_json
 from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
 from flyball.kernel.logs import get_logger
+from flyball.kernel.settings import Settings
 from flyball.serving.certify import CERTIFICATE, MODEL, CertifySpec, library_versions
 from flyball.serving.entities import ModelFolder
 from flyball.serving.isolation.placement import IN_THE_SERVER
@@ -50,7 +51,7 @@ class _Kept:
 
 
 class FastPath:
-    """Load models by the fast path where it is proven. One an endpoint; `load` is called from one thread.
+    """Load models by the fast path where it is proven. Any number of threads may call.
 
     Args:
         folder: where certificates and converted models are kept.
@@ -78,6 +79,19 @@ class FastPath:
         self._children: set[subprocess.Popen[bytes]] = set()
         self._closed = False
         self._threads: list[threading.Thread] = []
+
+    @classmethod
+    def by(cls, settings: Settings, *, load_original: Callable[[ModelFolder], ServedModel], tell: Tell) -> FastPath:
+        """Keep certificates in the home, and hold them against the tolerance of the settings."""
+        return cls(
+            settings.home / "fast_path",
+            tolerance=Tolerance(
+                difference_ppm=settings.fast_path_difference_ppm, sample_rows=settings.fast_path_sample_rows
+            ),
+            allow_pickle=settings.allow_pickle,
+            load_original=load_original,
+            tell=tell,
+        )
 
     def load(self, model: ModelFolder) -> ServedModel:
         """Load a model, fast where that is proven, and have the proof made where it is not there yet.

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -25,7 +24,7 @@ from flyball.serving.plane import CHAMPION, DataPlane, LoadedVersion, Routing
 from flyball.serving.ports import Choice, Pick, Router
 from flyball.serving.served_model import ServedModel
 
-Load = Callable[[Path], ServedModel]
+Load = Callable[[ModelFolder], ServedModel]
 OpenPlane = Callable[[str], DataPlane]
 
 _log = get_logger("serving")
@@ -138,7 +137,7 @@ class FolderHost:
     def _bring_in(self, name: str, book: _Book) -> DataPlane:
         before = self._measure_bytes()
         versions = {
-            version: LoadedVersion(version=version, digest=folder.digest, model=self._load(folder.path))
+            version: LoadedVersion(version=version, digest=folder.digest, model=self._load(folder))
             for version, folder in book.folders.items()
         }
         plane = self._open_plane(name)

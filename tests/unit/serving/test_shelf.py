@@ -73,7 +73,8 @@ class Shelf:
             measure_bytes=self.measure if measured else None,
         )
 
-    def load(self, folder: Path) -> ServedModel:
+    def load(self, model: ModelFolder) -> ServedModel:
+        folder = model.path
         self.loaded.append(folder.parent.name)
         runtime = Weights(float((folder / "model").read_text()), size_bytes=self.size_bytes)
         self.alive[folder.parent.name] = weakref.ref(runtime)
@@ -211,9 +212,9 @@ def test_who_asks_at_the_same_time_waits_for_one_loading(tmp_path: Path) -> None
     go = threading.Event()
     load = shelf.load
 
-    def slow(folder: Path) -> ServedModel:
+    def slow(model: ModelFolder) -> ServedModel:
         assert go.wait(60)
-        return load(folder)
+        return load(model)
 
     shelf.host._load = slow
     with ThreadPoolExecutor(4) as pool:

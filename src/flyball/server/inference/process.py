@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from flyball.serving.entities import ModelFolder
 from flyball.serving.fast_path import FastPath, Tell
 from flyball.serving.host import FixedHost
 from flyball.serving.isolation.placement import Isolation
-from flyball.serving.parity import Certificate, Tolerance
+from flyball.serving.parity import Certificate
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
 from flyball.serving.served_model import ServedModel
@@ -96,7 +95,11 @@ def serve(
             key=capture_key(settings),
         )
         plane = DataPlane(endpoint, model, capture=spool, clock=clock)
-        fast_path = _fast_path(settings, surroundings, load_plainly) if settings.fast_path else None
+        fast_path = (
+            FastPath.by(settings, load_original=load_plainly, tell=surroundings.certified)
+            if settings.fast_path
+            else None
+        )
         watcher = RoutingWatcher(
             plane,
             current_routing=surroundings.current_routing,
@@ -135,18 +138,6 @@ def _configure(spool: Spool, rules: CaptureRules) -> None:
     """Capture by the endpoint's rules, and let the log quote no value where some are hidden."""
     quote_values(allowed=rules.keeps_all)
     spool.configure(rules)
-
-
-def _fast_path(settings: Settings, surroundings: Surroundings, load: Callable[[ModelFolder], ServedModel]) -> FastPath:
-    return FastPath(
-        settings.home / "fast_path",
-        tolerance=Tolerance(
-            difference_ppm=settings.fast_path_difference_ppm, sample_rows=settings.fast_path_sample_rows
-        ),
-        allow_pickle=settings.allow_pickle,
-        load_original=load,
-        tell=surroundings.certified,
-    )
 
 
 def spool_folder(settings: Settings, endpoint: str) -> Path:

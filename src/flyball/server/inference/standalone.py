@@ -11,7 +11,6 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.canonical import digest_json
-from flyball.kernel.clock import SystemClock
+from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.errors import Conflict, InvalidInput, Unauthenticated
 from flyball.kernel.ids import new_id
 from flyball.kernel.logs import configure_logs, get_logger
@@ -27,17 +26,20 @@ from flyball.kernel.settings import Settings
 from flyball.server.home import OTHERS, prepare_home, sync_folder, write_private
 from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import Authorise
-from flyball.server.inference.listening import listen_until_signal
+from flyball.server.inference.listening import listen_until_signal, load_grpc
 from flyball.server.inference.process import prefer_one_thread
 from flyball.server.inference.tracing import traced
 from flyball.server.inference.warming import load_warm_model
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
+from flyball.serving.fast_path import FastPath
 from flyball.serving.isolation.placement import Isolation
 from flyball.serving.model_folder import MLMODEL
+from flyball.serving.parity import Certificate
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionCapture
+from flyball.serving.served_model import ServedModel
 from flyball.serving.shelf import FolderHost
 from flyball.serving.spool import Spool
 
@@ -52,11 +54,15 @@ _log = get_logger("inference")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """What to serve, and how. `captured` is where predictions are kept, None when they are not."""
+    """What to serve, and how.
+
+    `captured` is where predictions are kept, None when they are not; `grpc_port` is None without gRPC, 0 for a free one.
+    """
 
     models: dict[str, dict[int, Path]]
     host: str
     port: int
+    grpc_port: int | None
     captured: Path | None
     memory_bytes: int
     needs_key: bool
@@ -92,7 +98,9 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
     Raises:
         InvalidInput: an address that cannot be bound, a key that is too short, or a folder that holds no model.
         Conflict: the address is taken, or another process captures into the folder.
+        MissingExtra: gRPC is wanted, and its library is not installed.
     """
+    start_grpc = None if options.grpc_port is None else load_grpc(f"{options.host}:{options.grpc_port}")
     prefer_one_thread()
     prepare_home(settings)
     configure_logs(settings, process="serve")
@@ -110,9 +118,7 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
         host = FolderHost(
             folders,
             open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
-            load=partial(
-                load_warm_model, allow_pickle=settings.allow_pickle, isolation=Isolation.by(settings, clock=clock)
-            ),
+            load=_loader(settings, clock, stack),
             memory_bytes=options.memory_bytes,
         )
         stack.callback(host.close)
@@ -123,8 +129,25 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
         announce(f"Serving {', '.join(host.names)} at {url}")
         if authorise is not None and not settings.serve_key:
             announce(f"Key: {settings.serve_key_file}")
-        listen_until_signal(stack.enter_context(traced(app, settings)), listener)
+        listen_until_signal(stack.enter_context(traced(app, settings)), listener, start_grpc)
     _log.info("drained")
+
+
+def _loader(settings: Settings, clock: Clock, stack: contextlib.ExitStack) -> Callable[[ModelFolder], ServedModel]:
+    isolation = Isolation.by(settings, clock=clock)
+
+    def load_plainly(folder: ModelFolder) -> ServedModel:
+        return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)
+
+    if not settings.fast_path:
+        return load_plainly
+    fast_path = FastPath.by(settings, load_original=load_plainly, tell=_log_certificate)
+    stack.callback(fast_path.close)
+    return fast_path.load
+
+
+def _log_certificate(certificate: Certificate) -> None:
+    _log.info("fast_path", verdict=certificate.verdict.value, digest=certificate.model_digest)
 
 
 def folder_digest(folder: Path) -> str:
