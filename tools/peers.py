@@ -40,7 +40,8 @@ class Peer:
 
 
 PEERS = {
-    "fasttrackml": Peer(packages=("fasttrackml==0.6.*",)),
+    # It brings the MLflow client of its time, and that the libraries of its time.
+    "fasttrackml": Peer(packages=("fasttrackml==0.6.*",), free=frozenset(MODEL_LIBRARIES)),
     # mlserver-xgboost asks for the build of XGBoost with CUDA; the same library without it is there already.
     "mlserver": Peer(
         packages=("mlserver==1.7.*", "mlserver-sklearn==1.7.*", "xgboost-cpu"),

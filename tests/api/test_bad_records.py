@@ -97,9 +97,9 @@ def test_a_label_that_is_no_number_is_refused(live: TrackingServer) -> None:
 
 def test_the_same_label_again_is_no_second_one_and_revising_is_said_aloud(live: TrackingServer) -> None:
     again = live.request("POST", LABELS, json={"labels": [label("a", 1)]}).json()
-    assert again == {"added": 0, "unchanged": 1, "revised": 0}
+    assert again == {"added": 0, "unchanged": 1, "revised": 0, "not_captured": 0}
     revised = live.request("POST", LABELS, json={"labels": [label("a", 0)], "revise": True}).json()
-    assert revised == {"added": 0, "unchanged": 0, "revised": 1}
+    assert revised == {"added": 0, "unchanged": 0, "revised": 1, "not_captured": 0}
 
 
 @pytest.fixture

@@ -66,11 +66,10 @@ def test_logged_models_are_searched_tagged_and_deleted() -> None:
     client.finalize_logged_model(ids[0], "READY")
     found = client.search_logged_models([experiment_id], filter_string="params.depth = '3' AND tags.good = 'yes'")
     assert [model.model_id for model in found] == [ids[0]]
-    newest = client.search_logged_models(
-        [experiment_id], order_by=[{"field_name": "creation_timestamp", "ascending": False}], max_results=1
-    )
+    order: list[dict[str, object]] = [{"field_name": "creation_timestamp", "ascending": False}]
+    newest = client.search_logged_models([experiment_id], order_by=order, max_results=1)
     assert [model.name for model in newest] == ["b"]
-    older = client.search_logged_models([experiment_id], max_results=1, page_token=newest.token)
+    older = client.search_logged_models([experiment_id], order_by=order, max_results=1, page_token=newest.token)
     assert [model.name for model in older] == ["a"]
     client.delete_logged_model_tag(ids[0], "good")
     client.delete_logged_model(ids[0])
