@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-PYTEST_WORKERS ?= 2
+# Tests wait for processes and timers as much as they compute: one more worker than the usual two cores.
+PYTEST_WORKERS ?= 3
 
 .PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
 
@@ -18,7 +19,7 @@ demo-once: venv ## the same, stops everything, fails if a part of the story did 
 	@$(BIN)/python -m flyball.demo --result build/demo/result.json
 
 test: venv ## all tests, with the real services they need
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-clients: venv ## the model server asked by Triton's and KServe's clients, which have an environment of their own
 	@python3 tools/bootstrap.py clients
@@ -31,6 +32,8 @@ test-frameworks: test-clients ## PyTorch (Lightning) and Keras, logged and serve
 fuzz: venv ## bend requests of the MLflow protocol and of our own API for longer: make fuzz MINUTES=30
 	@FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -q --timeout 0 tests/api/test_protocol_fuzz.py tests/api/test_document.py
 
+# What was tested by a target of its own is not tested again.
+check: PYTEST_ARGS := --ignore tests/architecture --ignore tests/docs
 check: venv lint types contracts architecture docs test ## what CI runs
 
 lint: venv
@@ -47,7 +50,7 @@ architecture: venv
 	@$(BIN)/python -m pytest -q tests/architecture
 
 docs: venv
-	@$(BIN)/python -m pytest -q tests/docs
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) tests/docs
 
 format: venv ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
