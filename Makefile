@@ -1,8 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-# Tests wait for processes and timers as much as they compute: one more worker than the usual two cores.
-PYTEST_WORKERS ?= 3
+PYTEST_WORKERS ?= 2
 
 .PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
 

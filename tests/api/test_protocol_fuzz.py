@@ -26,7 +26,7 @@ from flyball.server.mlflow.routes import ROUTES
 from flyball.server.routing import Route
 
 # Of each route on each database.
-EXAMPLES = {"sqlite": 16, "postgresql": 6}
+EXAMPLES = {"sqlite": 6, "postgresql": 3}
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 PATIENCE_S = 60.0
 NOT_OFFERED = 501

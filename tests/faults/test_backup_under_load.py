@@ -17,7 +17,7 @@ from flyball.server.backup.restoring import restore_backup
 from flyball.server.backup.verifying import verify_backup
 
 
-@pytest.mark.parametrize(("kind", "times"), [("sqlite", 20), ("postgresql", 5)])
+@pytest.mark.parametrize(("kind", "times"), [("sqlite", 6), ("postgresql", 3)])
 def test_every_backup_under_load_restores_to_all_that_was_acknowledged_and_nothing_half(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str, times: int
 ) -> None:

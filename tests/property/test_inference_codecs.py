@@ -234,7 +234,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("name", DATATYPES)
 def test_bytes_of_a_datatype_are_read_as_they_were_written(name: str, data: st.DataObject) -> None:
@@ -259,7 +259,7 @@ def answer_of(labels: Any) -> InferAnswer:
     return InferAnswer(request_id="r", version=3, role="champion", prediction_ids=names, prediction=prediction)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(labels=LABELS)
 def test_every_way_to_answer_says_the_same_labels(labels: Any) -> None:
     answer, said = answer_of(labels), asker(NUMBERS)

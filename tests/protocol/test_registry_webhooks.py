@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -204,7 +205,12 @@ def test_a_receiver_that_hangs_or_fails_keeps_no_other_waiting_and_is_given_up(
             receiver.wait_for(1)
             assert len(bad.received) <= 1
             bad.wait_for(2)
-    last = server.platform.events.history(server.platform.webhooks.get(failing.webhook_id).ref)[-1]
+            subject = server.platform.webhooks.get(failing.webhook_id).ref
+            deadline = time.monotonic() + 60
+            # What was answered is recorded a moment later.
+            while (last := server.platform.events.history(subject)[-1]).kind != "webhook.given_up":
+                assert time.monotonic() < deadline, last
+                time.sleep(0.05)
     assert (last.kind, last.payload["attempts"], last.payload["reason"]) == (
         "webhook.given_up",
         2,
