@@ -16,17 +16,14 @@ from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.listening import listen_until_signal, load_grpc
 from flyball.server.inference.tracing import traced
-from flyball.server.inference.warming import load_warm_model
+from flyball.server.inference.warming import model_loader
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
 from flyball.serving.capture_rules import CaptureRules
-from flyball.serving.entities import ModelFolder
-from flyball.serving.fast_path import FastPath, Tell
+from flyball.serving.fast_path import Tell
 from flyball.serving.host import FixedHost
-from flyball.serving.isolation.placement import Isolation
 from flyball.serving.parity import Certificate
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionSink
-from flyball.serving.served_model import ServedModel
 from flyball.serving.spool import Spool
 
 LOOPBACK = "127.0.0.1"
@@ -80,12 +77,10 @@ def serve(
     start_grpc = None if grpc_port is None else load_grpc(f"{LOOPBACK}:{grpc_port}")
     clock = clock or SystemClock()
     prefer_one_thread()
-    isolation = Isolation.by(settings, clock=clock)
-
-    def load_plainly(folder: ModelFolder) -> ServedModel:
-        return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)
-
-    with socket.create_server((LOOPBACK, port)) as listener:
+    with (
+        socket.create_server((LOOPBACK, port)) as listener,
+        model_loader(settings, clock=clock, tell=surroundings.certified) as load,
+    ):
         url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         spool = Spool(
             spool_folder(settings, endpoint),
@@ -95,17 +90,12 @@ def serve(
             key=capture_key(settings),
         )
         plane = DataPlane(endpoint, model, capture=spool, clock=clock)
-        fast_path = (
-            FastPath.by(settings, load_original=load_plainly, tell=surroundings.certified)
-            if settings.fast_path
-            else None
-        )
         watcher = RoutingWatcher(
             plane,
             current_routing=surroundings.current_routing,
             fetch_model=surroundings.fetch_model,
             report=surroundings.report,
-            load=fast_path.load if fast_path else load_plainly,
+            load=load,
             clock=clock,
             poll_ms=settings.endpoint_poll_ms,
             url=url,
@@ -124,8 +114,6 @@ def serve(
             plane.close()
             spool.close()
             watcher.stop()
-            if fast_path:
-                fast_path.close()
             _log.info("drained", endpoint=endpoint, dropped_rows=spool.dropped_rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
 import ipaddress
 import re
@@ -17,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flyball.governance.permissions import Permission
-from flyball.kernel.canonical import digest_json
-from flyball.kernel.clock import Clock, SystemClock
+from flyball.kernel.clock import SystemClock
 from flyball.kernel.errors import Conflict, InvalidInput, Unauthenticated
 from flyball.kernel.ids import new_id
 from flyball.kernel.logs import configure_logs, get_logger
@@ -29,17 +27,15 @@ from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.listening import listen_until_signal, load_grpc
 from flyball.server.inference.process import prefer_one_thread
 from flyball.server.inference.tracing import traced
-from flyball.server.inference.warming import load_warm_model
+from flyball.server.inference.warming import model_loader
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
-from flyball.serving.fast_path import FastPath
-from flyball.serving.isolation.placement import Isolation
 from flyball.serving.model_folder import MLMODEL
 from flyball.serving.parity import Certificate
 from flyball.serving.plane import DataPlane
 from flyball.serving.ports import PredictionCapture
-from flyball.serving.served_model import ServedModel
+from flyball.serving.score_model import tree_digest
 from flyball.serving.shelf import FolderHost
 from flyball.serving.spool import Spool
 
@@ -111,14 +107,14 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
         listener = stack.enter_context(_bind(options.host, options.port))
         captures = {name: _open_capture(name, options, settings, stack) for name in options.models}
         folders = {
-            name: {version: ModelFolder(path=path, digest=folder_digest(path)) for version, path in versions.items()}
+            name: {version: ModelFolder(path=path, digest=tree_digest(path)) for version, path in versions.items()}
             for name, versions in options.models.items()
         }
         clock = SystemClock()
         host = FolderHost(
             folders,
             open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
-            load=_loader(settings, clock, stack),
+            load=stack.enter_context(model_loader(settings, clock=clock, tell=_log_certificate)),
             memory_bytes=options.memory_bytes,
         )
         stack.callback(host.close)
@@ -133,31 +129,8 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
     _log.info("drained")
 
 
-def _loader(settings: Settings, clock: Clock, stack: contextlib.ExitStack) -> Callable[[ModelFolder], ServedModel]:
-    isolation = Isolation.by(settings, clock=clock)
-
-    def load_plainly(folder: ModelFolder) -> ServedModel:
-        return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)
-
-    if not settings.fast_path:
-        return load_plainly
-    fast_path = FastPath.by(settings, load_original=load_plainly, tell=_log_certificate)
-    stack.callback(fast_path.close)
-    return fast_path.load
-
-
 def _log_certificate(certificate: Certificate) -> None:
     _log.info("fast_path", verdict=certificate.verdict.value, digest=certificate.model_digest)
-
-
-def folder_digest(folder: Path) -> str:
-    """Return the digest that the registry gives to the same files: of the object from relative path to digest."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    digests: dict[str, str] = {}
-    for path in files:
-        with path.open("rb") as file:
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest_json(digests)
 
 
 class FolderSink:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from flyball.kernel.clock import Clock
 from flyball.kernel.errors import FlyballError
 from flyball.kernel.logs import get_logger
+from flyball.kernel.settings import Settings
 from flyball.server.inference.exchange import Asker
 from flyball.server.inference.invocations import read_invocation
+from flyball.serving.entities import ModelFolder
+from flyball.serving.fast_path import FastPath, Tell
 from flyball.serving.isolation.placement import Isolation
 from flyball.serving.served_model import ServedModel, load_model
 
@@ -17,6 +23,25 @@ EXAMPLE = "serving_input_example.json"
 MAX_EXAMPLE_BYTES = 16 << 20
 
 _log = get_logger("inference")
+
+
+@contextlib.contextmanager
+def model_loader(settings: Settings, *, clock: Clock, tell: Tell) -> Iterator[Callable[[ModelFolder], ServedModel]]:
+    """Yield what loads a warm model by the settings: by the fast path where that is proven, and isolated where it must be.
+
+    `tell` is given the certificate of each model. At the end comparisons under way are ended.
+    """
+    isolation = Isolation.by(settings, clock=clock)
+
+    def load(folder: ModelFolder) -> ServedModel:
+        return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)
+
+    if not settings.fast_path:
+        yield load
+        return
+    fast_path = FastPath.by(settings, load_original=load, tell=tell)
+    with contextlib.closing(fast_path):
+        yield fast_path.load
 
 
 def load_warm_model(folder: Path, *, allow_pickle: bool, isolation: Isolation | None = None) -> ServedModel:
