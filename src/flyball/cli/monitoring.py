@@ -37,6 +37,30 @@ def set_monitor(path: Path) -> None:
     click.echo(f"{made.name} watches endpoint {made.endpoint}")
 
 
+@monitor.command("list")
+def list_monitors() -> None:
+    """List monitors, and the endpoints that answer without one."""
+    found = Client().call("GET", api("monitors"), response=monitors.MonitorList)
+    rows = [[one.name, one.endpoint, one.model, moment_or_never(one.matured_through_ms)] for one in found.monitors]
+    rows += [["not monitored", one.endpoint, f"{one.model}/{one.version}", ""] for one in found.unmonitored]
+    table(["monitor", "endpoint", "model", "judged through"], rows)
+
+
+@monitor.command()
+@click.argument("name")
+@click.option("--start-ms", type=int, help="The window that starts here; the last one when not given.")
+def report(name: str, start_ms: int | None) -> None:
+    """Print the report of a window as JSON."""
+    if start_ms is not None:
+        one = Client().call("GET", api("monitors", name, "reports", str(start_ms)), response=monitors.ReportInfo)
+        found = [one.report]
+    else:
+        path = f"{api('monitors', name, 'reports')}?limit=1"
+        found = Client().call("GET", path, response=monitors.ReportList).reports
+    for content in found:
+        click.echo(msgspec.json.format(msgspec.json.encode(content)).decode())
+
+
 @monitor.command()
 @click.argument("name")
 def windows(name: str) -> None:
@@ -133,6 +157,11 @@ def _drift_row(drift: FeatureDrift) -> list[str]:
     p_value = "" if drift.p_value is None else f"{drift.p_value:.2g}"
     verdict = "drifted" if drift.drifted else ""
     return [drift.feature, drift.measure, f"{drift.effect:.4g}", f"{drift.threshold:.3g}", p_value, verdict]
+
+
+def moment_or_never(time_ms: int) -> str:
+    """Write a moment of event time; -1 is none yet."""
+    return "nothing yet" if time_ms < 0 else moment(time_ms)
 
 
 def _accuracy(one: monitors.WindowInfo) -> str:

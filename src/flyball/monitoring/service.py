@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from flyball.deployment.entities import Endpoint, EndpointState
 from flyball.kernel.canonical import digest_json
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
@@ -184,6 +185,12 @@ class Monitors:
     def list(self) -> list[Monitor]:
         """Return all monitors by name."""
         return self._stores.monitors.list()
+
+    def unmonitored(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Return those of the endpoints that answer with a model that no monitor watches there."""
+        watched = {(one.endpoint, one.model) for one in self._stores.monitors.list()}
+        answering = (one for one in endpoints if one.state is EndpointState.ACTIVE)
+        return tuple(one for one in answering if (one.name, one.model) not in watched)
 
     def _move(
         self, alert_id: str, state: AlertState, allowed: Collection[AlertState], *, actor: str, note: str

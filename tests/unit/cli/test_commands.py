@@ -170,6 +170,7 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
     assert run("model", "show", "elec/1").out.startswith("elec/1  ")
     assert "champion v1 100%" in run("endpoint", "list").out
     assert "not running" in run("endpoint", "show", "elec").out
+    assert "not monitored  elec      elec/1" in run("monitor", "list").out
     for kind in ("policy", "monitor", "loop"):
         text = files("flyball.demo").joinpath("files").joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
         path = tmp_path / f"{kind}.yaml"
@@ -180,6 +181,10 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
             shown = run(kind, "set", str(path))
             assert shown.status == 0, shown.err
     assert run("monitor", "windows", "elec2").err == "none\n"
+    assert "not monitored" not in run("monitor", "list").out
+    assert "nothing yet" in run("monitor", "list").out
+    assert run("monitor", "report", "elec2").out == ""
+    assert "has reported no window" in run("monitor", "report", "elec2", "--start-ms", "0").err
     assert run("loop", "requests", "elec2").err == "none\n"
     for noun in ("alert", "approval"):
         assert run(noun, "list").err == "none\n"

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from flyball.governance.permissions import Permission
+from flyball.kernel.canonical import JsonValue
+from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Alert, WindowReport
 from flyball.monitoring.monitor import Monitor
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import monitors as shapes
 
+MOST_REPORTS = 1_000
+
 
 def put(call: Call[shapes.MonitorDocument]) -> shapes.MonitorInfo:
     """Set a monitor from its file."""
     return _monitor(call, call.platform.monitors.put(call.body.document, actor=call.actor))
+
+
+def listing(call: Call[None]) -> shapes.MonitorList:
+    """List monitors, and the endpoints that have none."""
+    found = call.platform.monitors
+    bare = found.unmonitored(call.platform.deployments.list())
+    return shapes.MonitorList(
+        monitors=[_monitor(call, one) for one in found.list()],
+        unmonitored=[
+            shapes.Unmonitored(endpoint=one.name, model=one.model, version=one.champion.version) for one in bare
+        ],
+    )
+
+
+def reports(call: Call[shapes.ReportQuery]) -> shapes.ReportList:
+    """Return what the last windows showed, whole."""
+    if not 0 < call.body.limit <= MOST_REPORTS:
+        raise InvalidInput(f"between 1 and {MOST_REPORTS} reports can be had at once", field="limit")
+    found = call.platform.monitors.reports(call.path["monitor"], limit=call.body.limit)
+    return shapes.ReportList(reports=[_report(one) for one in found])
+
+
+def report(call: Call[None]) -> shapes.ReportInfo:
+    """Return the newest report of one window."""
+    start = call.path["start_ms"]
+    if not (start.isascii() and start.isdigit()):
+        raise InvalidInput(f"'{start[:40]}' is no start of a window in milliseconds", field="start_ms")
+    return shapes.ReportInfo(report=_report(call.platform.monitors.report(call.path["monitor"], int(start))))
 
 
 def get(call: Call[None]) -> shapes.MonitorInfo:
@@ -39,11 +74,16 @@ def resolve(call: Call[None]) -> shapes.AlertInfo:
     return _alert(call.platform.monitors.resolve(call.path["alert"], actor=call.actor))
 
 
+def _report(found: WindowReport) -> dict[str, JsonValue]:
+    return cast("dict[str, JsonValue]", to_json(found))
+
+
 def _monitor(call: Call[None] | Call[shapes.MonitorDocument], found: Monitor) -> shapes.MonitorInfo:
     progress = call.platform.monitors.progress(found.name)
     return shapes.MonitorInfo(
         name=found.name,
         endpoint=found.endpoint,
+        model=found.model,
         window_ms=found.window_ms,
         watermark_ms=progress.watermark_ms,
         closed_through_ms=progress.closed_through_ms,
@@ -94,6 +134,14 @@ ROUTES = (
     ),
     Route(
         method="GET",
+        path="/api/v1/monitors",
+        permission=Permission.MONITORS_READ,
+        handler=listing,
+        response=shapes.MonitorList,
+        summary="List monitors, and the endpoints that no monitor watches",
+    ),
+    Route(
+        method="GET",
         path="/api/v1/monitors/{monitor}",
         permission=Permission.MONITORS_READ,
         handler=get,
@@ -107,6 +155,23 @@ ROUTES = (
         handler=windows,
         response=shapes.WindowList,
         summary="List what the windows showed",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}/reports",
+        permission=Permission.MONITORS_READ,
+        handler=reports,
+        request=shapes.ReportQuery,
+        response=shapes.ReportList,
+        summary="Show the reports of the last windows",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}/reports/{start_ms}",
+        permission=Permission.MONITORS_READ,
+        handler=report,
+        response=shapes.ReportInfo,
+        summary="Show the report of one window",
     ),
     Route(
         method="GET",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flyball.wire.v1 import Body, Shape
 
 
@@ -16,10 +18,44 @@ class MonitorInfo(Shape):
 
     name: str
     endpoint: str
+    model: str
     window_ms: int
     watermark_ms: int
     closed_through_ms: int
     matured_through_ms: int
+
+
+class Unmonitored(Shape):
+    """An endpoint that answers with a model that no monitor watches."""
+
+    endpoint: str
+    model: str
+    version: int
+
+
+class MonitorList(Shape):
+    """Monitors by name, and what answers without one."""
+
+    monitors: list[MonitorInfo]
+    unmonitored: list[Unmonitored]
+
+
+class ReportInfo(Shape):
+    """A report as it is kept: everything that was judged, what could not be, and the digests it was made from."""
+
+    report: dict[str, Any]
+
+
+class ReportList(Shape):
+    """The newest report of each window, oldest first."""
+
+    reports: list[dict[str, Any]]
+
+
+class ReportQuery(Body):
+    """How many of the last windows are wanted."""
+
+    limit: int = 100
 
 
 class WindowInfo(Shape):

@@ -99,10 +99,12 @@ function showApprovals(approvals, requests, me) {
     pending.map((one) => [subject(one), one.requested_by, text(content(one)), may ? decide(one) : ""]), "Nothing waits."));
 }
 
-function showEndpoints(endpoints) {
+function showEndpoints(endpoints, unmonitored) {
+  const bare = new Set(unmonitored.map((one) => one.endpoint));
+  const watched = (one) => bare.has(one.name) ? element("span", "not monitored", { class: "bad" }) : "monitored";
   const routes = (one) => one.routes.map((route) => `${route.role} v${route.version} ${Math.round(route.share * 100)} %`).join(", ");
-  show("endpoints", endpoints, () => table(["endpoint", "model", "answers", "state"], endpoints.map((one) => [
-    one.name, one.model, text(routes(one)), one.error ? element("span", one.error, { class: "bad" }) : state(one.ready ? "ready" : "starting")]),
+  show("endpoints", [endpoints, unmonitored], () => table(["endpoint", "model", "answers", "state", ""], endpoints.map((one) => [
+    one.name, one.model, text(routes(one)), one.error ? element("span", one.error, { class: "bad" }) : state(one.ready ? "ready" : "starting"), watched(one)]),
   "None yet."));
 }
 
@@ -136,8 +138,8 @@ async function showAudit() {
 async function refresh() {
   try {
     const me = await api("GET", "me");
-    const [{ approvals }, { endpoints }, { alerts }, { loops }] = await Promise.all(
-      ["approvals", "endpoints", "alerts", "loops"].map((path) => api("GET", path)));
+    const [{ approvals }, { endpoints }, { alerts }, { loops }, { unmonitored }] = await Promise.all(
+      ["approvals", "endpoints", "alerts", "loops", "monitors"].map((path) => api("GET", path)));
     const requests = await Promise.all(loops.map((loop) => api("GET", `loops/${encodeURIComponent(loop.name)}/requests`)));
     const windows = await Promise.all(loops.map(
       (loop) => api("GET", `monitors/${encodeURIComponent(loop.monitor)}/windows`).catch(() => ({ windows: [] }))));
@@ -146,7 +148,7 @@ async function refresh() {
     $("content").hidden = false;
     const all = requests.flatMap((found) => found.requests);
     showApprovals(approvals, all, me);
-    showEndpoints(endpoints);
+    showEndpoints(endpoints, unmonitored);
     showQuality(loops.map((loop, at) => ({ loop: { name: loop.name }, windows: windows[at].windows })));
     showRequests(all);
     showAlerts(alerts);
