@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TypeAlias
 
 from flyball.server.inference.answering import Answering
 from flyball.server.inference.authorisation import Anyone, Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
 from flyball.server.inference.metrics import RequestCounts
-from flyball.server.inference.routes import Match, RouteTable
+from flyball.server.inference.routes import Match, Route, RouteTable
 from flyball.server.inference.verbs import all_routes
 from flyball.server.routing import PUBLIC
 from flyball.serving.host import FixedHost, ModelHost
@@ -18,6 +20,9 @@ from flyball.serving.plane import DataPlane
 # How requests are counted whose path leads nowhere, and with what those whose client went away before the answer.
 NO_ROUTE, CLIENT_GONE = "none", 499
 
+Routes: TypeAlias = Callable[[Answering, RequestCounts], list[Route]]
+"""Makes the table of what is answered."""
+
 
 class InferenceApp:
     """Answer the requests of one event loop. Nothing here blocks; what may is done in other threads.
@@ -25,11 +30,11 @@ class InferenceApp:
     `authorise` tells who holds a token; None lets everybody call everything.
     """
 
-    def __init__(self, answering: Answering, *, authorise: Authorise | None) -> None:
+    def __init__(self, answering: Answering, *, authorise: Authorise | None, routes: Routes = all_routes) -> None:
         self.answering = answering
         self.authorisation = Anyone() if authorise is None else Authorisation(authorise)
         self.counts = RequestCounts()
-        self.table = RouteTable(all_routes(answering, self.counts))
+        self.table = RouteTable(routes(answering, self.counts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""
@@ -57,10 +62,12 @@ class InferenceApp:
         return await match.route.handler(call)
 
 
-def build_app(host: ModelHost | DataPlane, *, authorise: Authorise | None, max_request_bytes: int) -> InferenceApp:
+def build_app(
+    host: ModelHost | DataPlane, *, authorise: Authorise | None, max_request_bytes: int, routes: Routes = all_routes
+) -> InferenceApp:
     """Build the application over many models, or over one.
 
     Health and version answer without a token: they say nothing about the model, and probes carry none.
     """
     models = FixedHost([host]) if isinstance(host, DataPlane) else host
-    return InferenceApp(Answering(models, max_request_bytes=max_request_bytes), authorise=authorise)
+    return InferenceApp(Answering(models, max_request_bytes=max_request_bytes), authorise=authorise, routes=routes)

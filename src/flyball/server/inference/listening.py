@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FrameType
@@ -49,8 +50,31 @@ def load_grpc(address: str) -> StartGrpc:
     return start
 
 
-def listen_until_signal(app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None = None) -> None:
-    """Serve on a bound socket until SIGTERM or Ctrl-C. Call it from the main thread."""
+class Beside(threading.Thread):
+    """Work that is done while requests are answered already; when it fails, `at_fault` is called."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(name="beside", daemon=True)
+        self._work = work
+        self.at_fault: Callable[[], object] = lambda: None
+        self.fault: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 -- raised in the main thread, when it has stopped listening
+            self.fault = error
+            self.at_fault()
+
+
+def listen_until_signal(
+    app: InferenceApp, listener: socket.socket, start_grpc: StartGrpc | None = None, *, beside: Beside | None = None
+) -> None:
+    """Serve on a bound socket until SIGTERM or Ctrl-C, or until the work beside it fails. Call it from the main thread.
+
+    Raises:
+        Exception: the work beside it raised it.
+    """
     config = uvicorn.Config(
         app,
         http=http_protocol(),
@@ -72,8 +96,13 @@ def listen_until_signal(app: InferenceApp, listener: socket.socket, start_grpc: 
     # of it there, before the spool is flushed. They also serve a signal that comes before uvicorn listens.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if beside is not None:
+        beside.at_fault = partial(setattr, server, "should_exit", True)
+        beside.start()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, app, listener, start_grpc))
+    if beside is not None and beside.fault is not None:
+        raise beside.fault
 
 
 async def _serve(

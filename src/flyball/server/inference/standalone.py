@@ -10,6 +10,8 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,11 +24,13 @@ from flyball.kernel.ids import new_id
 from flyball.kernel.logs import configure_logs, get_logger
 from flyball.kernel.settings import Settings
 from flyball.server.home import OTHERS, prepare_home, sync_folder, write_private
-from flyball.server.inference.app import build_app
+from flyball.server.inference.app import Routes, build_app
 from flyball.server.inference.authorisation import Authorise
-from flyball.server.inference.listening import listen_until_signal, load_grpc
+from flyball.server.inference.listening import Beside, listen_until_signal, load_grpc
 from flyball.server.inference.process import prefer_one_thread
+from flyball.server.inference.sagemaker import container_routes
 from flyball.server.inference.tracing import traced
+from flyball.server.inference.verbs import all_routes
 from flyball.server.inference.warming import model_loader
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_queue import LossKind
@@ -48,6 +52,16 @@ CALLER = "key"
 _log = get_logger("inference")
 
 
+class Door(StrEnum):
+    """Who is let in, and to what."""
+
+    KEY = "key"
+    LOOPBACK = "loopback"
+    """Everybody on this machine."""
+    SAGEMAKER = "sagemaker"
+    """Everybody who reaches the port, to what SageMaker asks of its containers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
     """What to serve, and how.
@@ -61,7 +75,7 @@ class ServeOptions:
     grpc_port: int | None
     captured: Path | None
     memory_bytes: int
-    needs_key: bool
+    door: Door
 
 
 def parse_models(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
@@ -91,6 +105,8 @@ def parse_models(texts: Sequence[str]) -> dict[str, dict[int, Path]]:
 def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C. At the end what was accepted is answered, and what was captured is on disk.
 
+    The models are loaded before anything is answered; in a container of SageMaker, which is asked whether it is ready, meanwhile.
+
     Raises:
         InvalidInput: an address that cannot be bound, a key that is too short, or a folder that holds no model.
         Conflict: the address is taken, or another process captures into the folder.
@@ -100,33 +116,56 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
     prefer_one_thread()
     prepare_home(settings)
     configure_logs(settings, process="serve")
-    if not options.needs_key:
-        _require_loopback(options.host)
-    authorise = _authorise(_key(settings)) if options.needs_key else None
+    authorise = _doorkeeper(options, settings)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bind(options.host, options.port))
-        captures = {name: _open_capture(name, options, settings, stack) for name in options.models}
-        folders = {
-            name: {version: ModelFolder(path=path, digest=tree_digest(path)) for version, path in versions.items()}
-            for name, versions in options.models.items()
-        }
-        clock = SystemClock()
-        host = FolderHost(
-            folders,
-            open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
-            load=stack.enter_context(model_loader(settings, clock=clock, tell=_log_certificate)),
-            memory_bytes=options.memory_bytes,
-        )
-        stack.callback(host.close)
-        for name in host.names:
-            host.load(name)
-        app = build_app(host, authorise=authorise, max_request_bytes=settings.max_request_bytes)
-        url = f"http://{options.host}:{listener.getsockname()[1]}"
-        announce(f"Serving {', '.join(host.names)} at {url}")
-        if authorise is not None and not settings.serve_key:
-            announce(f"Key: {settings.serve_key_file}")
-        listen_until_signal(stack.enter_context(traced(app, settings)), listener, start_grpc)
+        host = _open_host(options, settings, stack)
+        routes: Routes = all_routes
+        beside: Beside | None = None
+        if options.door is Door.SAGEMAKER:
+            routes, beside = container_routes, Beside(partial(_load_all, host))
+        else:
+            _load_all(host)
+        app = build_app(host, authorise=authorise, max_request_bytes=settings.max_request_bytes, routes=routes)
+        _announce(options, host, listener.getsockname()[1], settings=settings, announce=announce)
+        answering = stack.enter_context(traced(app, settings))
+        listen_until_signal(answering, listener, start_grpc, beside=beside)
     _log.info("drained")
+
+
+def _open_host(options: ServeOptions, settings: Settings, stack: contextlib.ExitStack) -> FolderHost:
+    """Return the models, none of which is loaded; what they need is closed with the stack, after them."""
+    captures = {name: _open_capture(name, options, settings, stack) for name in options.models}
+    folders = {
+        name: {version: ModelFolder(path=path, digest=tree_digest(path)) for version, path in versions.items()}
+        for name, versions in options.models.items()
+    }
+    clock = SystemClock()
+    host = FolderHost(
+        folders,
+        open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
+        load=stack.enter_context(model_loader(settings, clock=clock, tell=_log_certificate)),
+        memory_bytes=options.memory_bytes,
+    )
+    stack.callback(host.close)
+    return host
+
+
+def _load_all(host: FolderHost) -> None:
+    for name in host.names:
+        host.load(name)
+
+
+def _announce(
+    options: ServeOptions, host: FolderHost, port: int, *, settings: Settings, announce: Callable[[str], None]
+) -> None:
+    announce(f"Serving {', '.join(host.names)} at http://{options.host}:{port}")
+    match options.door:
+        case Door.KEY if not settings.serve_key:
+            announce(f"Key: {settings.serve_key_file}")
+        case Door.SAGEMAKER:
+            announce("SageMaker's container contract: everybody who reaches this port is answered, without a key")
+            _log.warning("sagemaker_contract", host=options.host, port=port, key="none", paths="/ping, /invocations")
 
 
 def _log_certificate(certificate: Certificate) -> None:
@@ -196,6 +235,23 @@ def _key(settings: Settings) -> str:
     if len(key) < LEAST_KEY_LENGTH:
         raise InvalidInput(f"the key has {len(key)} characters; use {LEAST_KEY_LENGTH} or more", field="serve_key")
     return key
+
+
+def _doorkeeper(options: ServeOptions, settings: Settings) -> Authorise | None:
+    """Return who tells callers apart; None where everybody is let in.
+
+    Raises:
+        InvalidInput: everybody on this machine should be, and others can reach the address; or the key is too short.
+        Conflict: others can read the key.
+    """
+    match options.door:
+        case Door.KEY:
+            return _authorise(_key(settings))
+        case Door.LOOPBACK:
+            _require_loopback(options.host)
+            return None
+        case Door.SAGEMAKER:
+            return None
 
 
 def _authorise(key: str) -> Authorise:
