@@ -132,7 +132,7 @@ def ask(url: str, body: object = BODY, **headers: str) -> int:
 
 def test_a_request_is_a_trace_of_its_wait_its_batch_and_its_prediction() -> None:
     with collecting() as collector:
-        with serving(Settings(otlp_endpoint=collector.url, trace_percent=100)) as url:
+        with serving(Settings(otlp_endpoint=collector.url, otlp_metrics_s=0, trace_percent=100)) as url:
             assert ask(url) == 200
         spans = collector.named()
     assert collector.paths == {"/v1/traces"}
@@ -162,7 +162,7 @@ def test_a_request_is_a_trace_of_its_wait_its_batch_and_its_prediction() -> None
 def test_a_request_that_brings_a_trace_continues_it_as_its_caller_decided(flags: str, spans: int) -> None:
     percent = 0 if flags == "01" else 100
     with collecting() as collector:
-        with serving(Settings(otlp_endpoint=collector.url, trace_percent=percent)) as url:
+        with serving(Settings(otlp_endpoint=collector.url, otlp_metrics_s=0, trace_percent=percent)) as url:
             assert ask(url, traceparent=f"00-{TRACE}-{PARENT}-{flags}") == 200
         assert len(collector.spans) == spans
     assert {span.trace_id.hex() for span in collector.spans} <= {TRACE}
@@ -175,7 +175,7 @@ def test_what_fails_says_so_and_shows_how_far_it_came() -> None:
     failing = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [-1.0]}]}
     wrong = {"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}
     with collecting() as collector:
-        with serving(Settings(otlp_endpoint=collector.url, trace_percent=100)) as url:
+        with serving(Settings(otlp_endpoint=collector.url, otlp_metrics_s=0, trace_percent=100)) as url:
             assert (ask(url, failing), ask(url, wrong), ask(url, {})) == (500, 400, 400)
         requests = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
     codes = [
@@ -195,7 +195,7 @@ def test_what_fails_says_so_and_shows_how_far_it_came() -> None:
 
 def test_health_is_not_traced() -> None:
     with collecting() as collector:
-        with serving(Settings(otlp_endpoint=collector.url, trace_percent=100)) as url:
+        with serving(Settings(otlp_endpoint=collector.url, otlp_metrics_s=0, trace_percent=100)) as url:
             assert urllib3.request("GET", f"{url}/v2/health/ready", timeout=WAIT_S).status == 200
             assert urllib3.request("GET", f"{url}/nothing", timeout=WAIT_S).status == 404
         assert collector.spans == []
@@ -206,12 +206,12 @@ def test_without_a_receiver_the_application_stands_as_it_is() -> None:
     built = build_app(plane, authorise=lambda _token, _permission: "user:ann", max_request_bytes=1_000)
     with traced(built, Settings()) as app:
         assert app is built
-    with traced(built, Settings(otlp_endpoint="http://127.0.0.1:9")) as app:
+    with traced(built, Settings(otlp_endpoint="http://127.0.0.1:9", otlp_metrics_s=0)) as app:
         assert isinstance(app, TracedApp)
 
 
 def test_a_receiver_that_is_away_costs_no_request() -> None:
-    with serving(Settings(otlp_endpoint="http://127.0.0.1:9", trace_percent=100)) as url:
+    with serving(Settings(otlp_endpoint="http://127.0.0.1:9", otlp_metrics_s=0, trace_percent=100)) as url:
         assert {ask(url) for _ in range(20)} == {200}
 
 

@@ -19,7 +19,7 @@ PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100}
+_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100, "otlp_metrics_s": 3_600}
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("console", "json"),
@@ -96,10 +96,14 @@ class Settings:
     grpc_ports: str = ""
     """Comma-separated `endpoint:port`: where model servers answer over gRPC too (`flyball[grpc]`); empty means nowhere."""
     otlp_endpoint: str = ""
-    """URL of an OpenTelemetry receiver (OTLP over HTTP, `http://127.0.0.1:4318`) that model servers send traces to; empty means none.
-    Needs `flyball[otel]`."""
+    """URL of an OpenTelemetry receiver (OTLP over HTTP, `http://127.0.0.1:4318`) that model servers send traces and metrics to, and the
+    worker the metrics of monitoring; empty means none. Needs `flyball[otel]`."""
+    otlp_metrics_s: int = 60
+    """Seconds between two sendings of metrics, where a receiver is set; 0 sends none, at most 3600."""
     trace_percent: int = 10
     """Of the requests that bring no trace of their own, how many in a hundred are traced, where a receiver is set; 0 to 100."""
+    metrics_features: int = 50
+    """Features of a monitor that are told to metrics systems one by one, those that drifted most first; the others are counted."""
     serve_key: str = field(default="", repr=False)
     """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False

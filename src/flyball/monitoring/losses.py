@@ -10,7 +10,7 @@ from flyball.kernel.db import Database
 from flyball.kernel.events import Edge, EventLog, ref
 from flyball.kernel.ids import new_id
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, Cause, MonitoringEvent
-from flyball.monitoring.ports import AlertStore
+from flyball.monitoring.ports import AlertStore, LossStore
 
 WATCHER = "capture"
 """In an alert's place for a monitor: nobody set it, every endpoint has it."""
@@ -19,8 +19,11 @@ WATCHER = "capture"
 class Losses:
     """Take reports of losses. Safe to share between threads."""
 
-    def __init__(self, alerts: AlertStore, *, events: EventLog, clock: Clock, database: Database) -> None:
+    def __init__(
+        self, alerts: AlertStore, counts: LossStore, *, events: EventLog, clock: Clock, database: Database
+    ) -> None:
         self._alerts = alerts
+        self._counts = counts
         self._events = events
         self._clock = clock
         self._database = database
@@ -30,6 +33,7 @@ class Losses:
         now_ms = self._clock.now_ms()
         payload: dict[str, JsonValue] = {"endpoint": endpoint, "rows": dict(sorted(rows.items())), "time_ms": now_ms}
         with self._database.transaction():
+            self._counts.add(endpoint, rows)
             self._events.record(
                 MonitoringEvent.PREDICTIONS_LOST, actor=actor, subject=ref("endpoint", endpoint), payload=payload
             )

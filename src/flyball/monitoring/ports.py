@@ -201,6 +201,14 @@ class ReportStore(Protocol):
         ...
 
 
+class LossStore(Protocol):
+    """Count the predictions that are not in the log."""
+
+    def add(self, endpoint: str, rows: Mapping[str, int]) -> None:
+        """Add rows that an endpoint lost, by reason."""
+        ...
+
+
 class AlertStore(Protocol):
     """Keep alerts; at most one active (not resolved) a monitor and kind."""
 

@@ -12,6 +12,16 @@ prediction_streams = Table(
     Column("endpoint", Text, primary_key=True),
     Column("watermark_ms", BigInteger, nullable=False),
     Column("arrivals", BigInteger, nullable=False),
+    Column("captured_rows", BigInteger, nullable=False),
+)
+
+# Predictions that were answered and are in no segment, counted when they are reported.
+prediction_losses = Table(
+    "prediction_losses",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
 )
 
 prediction_segments = Table(

@@ -12,7 +12,7 @@ from flyball.artifacts.opening import open_blob_store
 from flyball.artifacts.sql import SqlNameStore
 from flyball.datasets import Datasets, DatasetVersion
 from flyball.datasets.sql import SqlDatasetStore
-from flyball.deployment.entities import Endpoint, EndpointStatus
+from flyball.deployment.entities import Endpoint, EndpointState, EndpointStatus
 from flyball.deployment.service import Deployments
 from flyball.deployment.sql import SqlDeploymentStore
 from flyball.governance.access import Access
@@ -32,13 +32,17 @@ from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
 from flyball.monitoring.compaction import Compaction
 from flyball.monitoring.evaluation import Stores
+from flyball.monitoring.exports.figures import Figures
+from flyball.monitoring.exports.reading import read_figures
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import (
     SqlAlertStore,
+    SqlFigureStore,
     SqlLabelStore,
+    SqlLossStore,
     SqlMonitorStore,
     SqlPredictionStore,
     SqlReportStore,
@@ -210,8 +214,13 @@ class Platform:
     @cached_property
     def losses(self) -> Losses:
         """What was predicted and not kept."""
-        alerts = SqlAlertStore(self.database)
-        return Losses(alerts, events=self.events, clock=self.clock, database=self.database)
+        alerts, counts = SqlAlertStore(self.database), SqlLossStore(self.database)
+        return Losses(alerts, counts, events=self.events, clock=self.clock, database=self.database)
+
+    @cached_property
+    def figure_store(self) -> SqlFigureStore:
+        """The newest of everything that is watched."""
+        return SqlFigureStore(self.database)
 
     @cached_property
     def monitors(self) -> Monitors:
@@ -299,6 +308,11 @@ class Platform:
     def is_busy(self, loop: Loop) -> bool:
         """Tell whether a loop will act without further traffic and without a person."""
         return self.monitors.has_work(loop.monitor) or self.conductor.is_due(loop)
+
+    def figures(self) -> Figures:
+        """Return what monitoring tells other tools: the newest of everything."""
+        endpoints = {one.name: one.model for one in self.deployments.list() if one.state is EndpointState.ACTIVE}
+        return read_figures(self.figure_store, endpoints=endpoints, now_ms=self.clock.now_ms())
 
     def set_capture(self, endpoint: str, rules: CaptureRules, *, actor: str) -> Endpoint:
         """Set what an endpoint's prediction log keeps.

@@ -90,7 +90,7 @@ class FolderHost:
         return plane
 
     def planes(self) -> Sequence[DataPlane]:
-        return [book.plane for book in self._books.values() if book.plane is not None]
+        return [plane for book in self._books.values() if (plane := book.plane) is not None]
 
     def index(self) -> Sequence[ModelState]:
         return [

@@ -8,12 +8,12 @@ from tests.unit.monitoring.conftest import World
 from flyball.kernel.db import Database
 from flyball.monitoring.entities import AlertKind, AlertState
 from flyball.monitoring.losses import Losses
-from flyball.monitoring.sql import SqlAlertStore
+from flyball.monitoring.sql import SqlAlertStore, SqlLossStore
 
 
 @pytest.fixture
 def losses(world: World, sqlite: Database) -> Losses:
-    return Losses(SqlAlertStore(sqlite), events=world.events, clock=world.clock, database=sqlite)
+    return Losses(SqlAlertStore(sqlite), SqlLossStore(sqlite), events=world.events, clock=world.clock, database=sqlite)
 
 
 def test_a_loss_fires_an_alert_that_names_rows_and_reason(losses: Losses, world: World) -> None:

@@ -1,7 +1,9 @@
 """The ports of monitoring on a database."""
 
 from flyball.monitoring.sql.alerts import SqlAlertStore
+from flyball.monitoring.sql.figures import SqlFigureStore
 from flyball.monitoring.sql.labels import SqlLabelStore
+from flyball.monitoring.sql.losses import SqlLossStore
 from flyball.monitoring.sql.monitors import SqlMonitorStore
 from flyball.monitoring.sql.predictions import SqlPredictionStore
 from flyball.monitoring.sql.reports import SqlReportStore
@@ -9,7 +11,9 @@ from flyball.monitoring.sql.segments import SqlSegmentStore
 
 __all__ = [
     "SqlAlertStore",
+    "SqlFigureStore",
     "SqlLabelStore",
+    "SqlLossStore",
     "SqlMonitorStore",
     "SqlPredictionStore",
     "SqlReportStore",

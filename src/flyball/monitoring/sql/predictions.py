@@ -24,7 +24,7 @@ class SqlPredictionStore:
     def arrive(self, endpoint: str, *, watermark_ms: int | None) -> int:
         mine = prediction_streams.c.endpoint == endpoint
         with self._database.transaction() as connection:
-            fresh = {"endpoint": endpoint, "watermark_ms": -1, "arrivals": 0}
+            fresh = {"endpoint": endpoint, "watermark_ms": -1, "arrivals": 0, "captured_rows": 0}
             connection.execute(insert_new(self._database, prediction_streams), fresh)
             row = connection.execute(select(prediction_streams).where(mine).with_for_update()).one()
             watermark = max(row.watermark_ms, -1 if watermark_ms is None else watermark_ms)
@@ -55,6 +55,9 @@ class SqlPredictionStore:
         ]
         with self._database.transaction() as connection:
             connection.execute(insert(prediction_segments), dataclasses.asdict(segment))
+            mine = prediction_streams.c.endpoint == segment.endpoint
+            more = prediction_streams.c.captured_rows + segment.row_count
+            connection.execute(update(prediction_streams).where(mine).values(captured_rows=more))
             connection.execute(insert(prediction_index), rows)
 
     def segments(self, endpoint: str, *, start_ms: int, end_ms: int) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""What the model server counts, in Prometheus' text format: requests, waiting, batches, capture.
+"""What the model server counts, for Prometheus and OpenTelemetry: requests, waiting, batches, capture.
 
 Counting costs a request two additions; everything else is done when somebody looks.
 """
@@ -6,9 +6,10 @@ Counting costs a request two additions; everything else is done when somebody lo
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from flyball.governance.permissions import Permission
+from flyball.kernel.telemetry import CONTENT_TYPE, Distribution, Family, FamilyKind, Sample, exposition
 from flyball.server.inference.answering import Answering
 from flyball.server.inference.http import Answer, Call
 from flyball.server.inference.routes import Route, get
@@ -16,14 +17,13 @@ from flyball.serving.batching import SIZE_CLASSES
 from flyball.serving.plane import DataPlane, Queue
 from flyball.serving.spool import Spool
 
-CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 # From what a small model needs to what nobody waits for.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PREFIX = "flyball_inference"
 
 
 class RequestCounts:
-    """Requests by route and status, and how long each route took. Belongs to one event loop."""
+    """Requests by route and status, and how long each route took. Belongs to one event loop; others may read."""
 
     def __init__(self) -> None:
         self.statuses: dict[tuple[str, int], int] = {}
@@ -36,9 +36,10 @@ class RequestCounts:
         self.statuses[key] = self.statuses.get(key, 0) + 1
         durations = self.durations.get(route)
         if durations is None:
+            self.seconds[route] = 0.0
             durations = self.durations[route] = [0] * (len(SECONDS) + 1)
         durations[bisect_left(SECONDS, took_s)] += 1
-        self.seconds[route] = self.seconds.get(route, 0.0) + took_s
+        self.seconds[route] += took_s
 
 
 class Metrics:
@@ -54,82 +55,117 @@ class Metrics:
 
     async def metrics(self, _call: Call) -> Answer:
         """Tell what was counted."""
-        return Answer("".join(self._lines()).encode(), content_type=CONTENT_TYPE)
-
-    def _lines(self) -> Iterator[str]:
-        counts, planes = self._counts, self._answering.host.planes()
-        queues = [(plane, version, queue) for plane in planes for version, queue in plane.queues().items()]
-        yield from _head(
-            "requests_total", "counter", "Requests by route and HTTP status; 499 is a client that went away."
-        )
-        for (route, status), count in sorted(counts.statuses.items()):
-            yield _line("requests_total", {"route": route, "code": str(status)}, count)
-        yield from _head("request_seconds", "histogram", "Time from the head of a request to its answer.")
-        for route, durations in sorted(counts.durations.items()):
-            yield from _histogram("request_seconds", {"route": route}, SECONDS, durations, counts.seconds[route])
-        yield from _head("in_flight", "gauge", "Requests that wait for their prediction.")
-        yield _line("in_flight", {}, self._answering.waiting_count)
-        yield from _head(
-            "queue_requests", "gauge", "Requests in the queue of a version, those being predicted not counted."
-        )
-        for plane, version, queue in queues:
-            yield _line("queue_requests", _version(plane, version), queue.waiting_count)
-        yield from _head("batch_rows", "histogram", "Rows in one batch of a version.")
-        for plane, version, queue in queues:
-            yield from _batches(plane, version, queue)
-        yield from _head("shadow_dropped_total", "counter", "Requests that a shadow had no time for.")
-        for plane in planes:
-            yield _line("shadow_dropped_total", {"model": plane.endpoint}, plane.shadows_dropped)
-        yield from _captured(planes)
+        return Answer(exposition(served_figures(self._answering, self._counts)), content_type=CONTENT_TYPE.encode())
 
 
-def _batches(plane: DataPlane, version: int, queue: Queue) -> Iterator[str]:
-    return _histogram("batch_rows", _version(plane, version), SIZE_CLASSES, queue.size_counts, queue.row_count)
+def served_figures(answering: Answering, counts: RequestCounts) -> list[Family]:
+    """Return what a model server counts now. Any thread may ask."""
+    planes = answering.host.planes()
+    queues = [(plane, version, queue) for plane in planes for version, queue in plane.queues().items()]
+    captures = [(plane.endpoint, plane.capture) for plane in planes if isinstance(plane.capture, Spool)]
+    return [*_requests(counts, answering.waiting_count), *_queued(queues), _shadowed(planes), *_captured(captures)]
 
 
-def _captured(planes: Sequence[DataPlane]) -> Iterator[str]:
-    counters = [(plane.endpoint, plane.capture.counters) for plane in planes if isinstance(plane.capture, Spool)]
-    yield from _head("captured_rows_total", "counter", "Predictions by how far capture has brought them.")
-    for model, counted in counters:
-        for state, rows in (
-            ("offered", counted.offered_rows),
-            ("written", counted.written_rows),
-            ("shipped", counted.shipped_rows),
-        ):
-            yield _line("captured_rows_total", {"model": model, "state": state}, rows)
-    yield from _head("capture_lost_rows_total", "counter", "Predictions that were answered and are lost, by reason.")
-    for model, counted in counters:
-        for reason, rows in sorted(counted.lost_rows.items()):
-            yield _line("capture_lost_rows_total", {"model": model, "reason": reason.value}, rows)
-    yield from _head("capture_waiting_rows", "gauge", "Predictions in memory that are not on disk yet.")
-    for model, counted in counters:
-        yield _line("capture_waiting_rows", {"model": model}, counted.waiting_rows)
+def _requests(counts: RequestCounts, waiting: int) -> Iterator[Family]:
+    yield Family(
+        name=f"{PREFIX}_requests",
+        kind=FamilyKind.COUNTER,
+        unit="{request}",
+        what="Requests by route and HTTP status; 499 is a client that went away.",
+        samples=[
+            Sample(labels={"route": route, "code": str(status)}, value=count)
+            for (route, status), count in sorted(counts.statuses.copy().items())
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_request_seconds",
+        kind=FamilyKind.HISTOGRAM,
+        unit="s",
+        what="Time from the head of a request to its answer.",
+        distributions=[
+            Distribution(labels={"route": route}, bounds=SECONDS, counts=tuple(durations), total=counts.seconds[route])
+            for route, durations in sorted(counts.durations.copy().items())
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_in_flight",
+        unit="{request}",
+        what="Requests that wait for their prediction.",
+        samples=[Sample(labels={}, value=waiting)],
+    )
+
+
+def _queued(queues: Sequence[tuple[DataPlane, int, Queue]]) -> Iterator[Family]:
+    yield Family(
+        name=f"{PREFIX}_queue_requests",
+        unit="{request}",
+        what="Requests in the queue of a version, those being predicted not counted.",
+        samples=[
+            Sample(labels=_version(plane, version), value=queue.waiting_count) for plane, version, queue in queues
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_batch_rows",
+        kind=FamilyKind.HISTOGRAM,
+        unit="{row}",
+        what="Rows in one batch of a version.",
+        distributions=[
+            Distribution(
+                labels=_version(plane, version),
+                bounds=SIZE_CLASSES,
+                counts=tuple(queue.size_counts),
+                total=queue.row_count,
+            )
+            for plane, version, queue in queues
+        ],
+    )
+
+
+def _shadowed(planes: Sequence[DataPlane]) -> Family:
+    return Family(
+        name=f"{PREFIX}_shadow_dropped",
+        kind=FamilyKind.COUNTER,
+        unit="{request}",
+        what="Requests that a shadow had no time for.",
+        samples=[Sample(labels={"model": plane.endpoint}, value=plane.shadows_dropped) for plane in planes],
+    )
+
+
+def _captured(captures: Sequence[tuple[str, Spool]]) -> Iterator[Family]:
+    counters = [(model, spool.counters) for model, spool in captures]
+    yield Family(
+        name=f"{PREFIX}_captured_rows",
+        kind=FamilyKind.COUNTER,
+        unit="{row}",
+        what="Predictions by how far capture has brought them.",
+        samples=[
+            Sample(labels={"model": model, "state": state}, value=rows)
+            for model, counted in counters
+            for state, rows in (
+                ("offered", counted.offered_rows),
+                ("written", counted.written_rows),
+                ("shipped", counted.shipped_rows),
+            )
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_capture_lost_rows",
+        kind=FamilyKind.COUNTER,
+        unit="{row}",
+        what="Predictions that were answered and are lost, by reason.",
+        samples=[
+            Sample(labels={"model": model, "reason": reason.value}, value=rows)
+            for model, counted in counters
+            for reason, rows in sorted(counted.lost_rows.items())
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_capture_waiting_rows",
+        unit="{row}",
+        what="Predictions in memory that are not on disk yet.",
+        samples=[Sample(labels={"model": model}, value=counted.waiting_rows) for model, counted in counters],
+    )
 
 
 def _version(plane: DataPlane, version: int) -> dict[str, str]:
     return {"model": plane.endpoint, "version": str(version)}
-
-
-def _histogram(
-    name: str, labels: Mapping[str, str], bounds: Sequence[float], counts: Sequence[int], total: float
-) -> Iterator[str]:
-    """Yield the lines of a histogram; `counts` has one entry more than `bounds`, for what lies above them all."""
-    so_far = 0
-    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
-        so_far += count
-        yield _line(f"{name}_bucket", {**labels, "le": bound}, so_far)
-    yield _line(f"{name}_sum", labels, total)
-    yield _line(f"{name}_count", labels, so_far)
-
-
-def _head(name: str, kind: str, what: str) -> tuple[str, str]:
-    return f"# HELP {PREFIX}_{name} {what}\n", f"# TYPE {PREFIX}_{name} {kind}\n"
-
-
-def _line(name: str, labels: Mapping[str, str], value: float) -> str:
-    said = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    return f"{PREFIX}_{name}{{{said}}} {value}\n" if said else f"{PREFIX}_{name} {value}\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -15,9 +15,11 @@ from flyball.server.capture_key import capture_key
 from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.listening import listen_until_signal, load_grpc
+from flyball.server.inference.metrics import served_figures
 from flyball.server.inference.tracing import traced
 from flyball.server.inference.warming import model_loader
 from flyball.server.inference.watcher import CurrentRouting, FetchModel, Report, RoutingWatcher
+from flyball.server.reporting import reported
 from flyball.serving.capture_rules import CaptureRules
 from flyball.serving.fast_path import Tell
 from flyball.serving.host import FixedHost
@@ -108,7 +110,8 @@ def serve(
         _log.info("serving", endpoint=endpoint, url=url)
         watcher.start()
         try:
-            with traced(app, settings) as answering:
+            figures = partial(served_figures, app.answering, app.counts)
+            with reported(figures, settings, instance=endpoint), traced(app, settings) as answering:
                 listen_until_signal(answering, listener, start_grpc)
         finally:
             plane.close()

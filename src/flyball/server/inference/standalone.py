@@ -27,11 +27,13 @@ from flyball.server.home import OTHERS, prepare_home, sync_folder, write_private
 from flyball.server.inference.app import Routes, build_app
 from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.listening import Beside, listen_until_signal, load_grpc
+from flyball.server.inference.metrics import served_figures
 from flyball.server.inference.process import prefer_one_thread
 from flyball.server.inference.sagemaker import container_routes
 from flyball.server.inference.tracing import traced
 from flyball.server.inference.verbs import all_routes
 from flyball.server.inference.warming import model_loader
+from flyball.server.reporting import reported
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.capture_queue import LossKind
 from flyball.serving.entities import ModelFolder
@@ -128,6 +130,8 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
             _load_all(host)
         app = build_app(host, authorise=authorise, max_request_bytes=settings.max_request_bytes, routes=routes)
         _announce(options, host, listener.getsockname()[1], settings=settings, announce=announce)
+        figures = partial(served_figures, app.answering, app.counts)
+        stack.enter_context(reported(figures, settings, instance=",".join(host.names)))
         answering = stack.enter_context(traced(app, settings))
         listen_until_signal(answering, listener, start_grpc, beside=beside)
     _log.info("drained")

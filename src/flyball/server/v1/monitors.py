@@ -85,6 +85,7 @@ def _monitor(call: Call[None] | Call[shapes.MonitorDocument], found: Monitor) ->
         endpoint=found.endpoint,
         model=found.model,
         window_ms=found.window_ms,
+        label_maturity_ms=found.label_maturity_ms,
         watermark_ms=progress.watermark_ms,
         closed_through_ms=progress.closed_through_ms,
         matured_through_ms=progress.matured_through_ms,

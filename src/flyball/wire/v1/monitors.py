@@ -20,6 +20,7 @@ class MonitorInfo(Shape):
     endpoint: str
     model: str
     window_ms: int
+    label_maturity_ms: int
     watermark_ms: int
     closed_through_ms: int
     matured_through_ms: int

@@ -1,0 +1,60 @@
+"""What all monitors found last, as one value that every form is rendered from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flyball.monitoring.entities import AlertKind, AlertState, Quality, WindowReport
+from flyball.monitoring.monitor import Monitor
+
+ACTIVE = (AlertState.FIRING, AlertState.ACKNOWLEDGED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorFigures:
+    """What a monitor found last.
+
+    `closed` is the report of the newest window that has one, `matured_ms` the end of the newest mature window and `quality` what
+    its labels said; None where there is none. `waiting` counts the batches of predictions or labels that came since the last
+    look. `alerts` counts the active ones.
+    """
+
+    monitor: Monitor
+    waiting: int
+    watermark_ms: int | None = None
+    closed: WindowReport | None = None
+    matured_ms: int | None = None
+    quality: Quality | None = None
+    alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that every sample of this monitor has."""
+        return {"monitor": self.monitor.name, "endpoint": self.monitor.endpoint, "model": self.monitor.model}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointFigures:
+    """What is watched of an endpoint. `captured_rows` and `lost_rows` (by reason) were counted since there is a prediction log."""
+
+    endpoint: str
+    model: str
+    monitors: int
+    captured_rows: int = 0
+    lost_rows: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that every sample of this endpoint has."""
+        return {"endpoint": self.endpoint, "model": self.model}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures of an installation at a moment."""
+
+    now_ms: int
+    monitors: Sequence[MonitorFigures]
+    endpoints: Sequence[EndpointFigures]

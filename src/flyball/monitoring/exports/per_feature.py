@@ -1,0 +1,56 @@
+"""What is told of single features: so many a monitor and no more, because each is a series that somebody has to store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from flyball.kernel.telemetry import Family, Sample
+from flyball.monitoring.entities import FeatureDrift, WindowReport
+from flyball.monitoring.exports.figures import MonitorFigures
+
+PREFIX = "flyball_monitor"
+
+
+def feature_families(monitors: Sequence[MonitorFigures], *, most: int) -> Iterator[Family]:
+    """Yield drift and faults by feature, the strongest `most` of each monitor, and how many that leaves out."""
+    reports = [(one.labels, one.closed) for one in monitors if one.closed is not None]
+    drift = [
+        ({**labels, "feature": found.feature, "measure": found.measure}, found)
+        for labels, report in reports
+        for found in _strongest(report)[:most]
+    ]
+    for name, what in (
+        ("effect", "How far a feature moved from the reference, in the newest window that was reported."),
+        ("threshold", "What the effect is held against."),
+    ):
+        yield Family(
+            name=f"{PREFIX}_drift_{name}",
+            what=what,
+            samples=[Sample(labels=labels, value=getattr(found, name)) for labels, found in drift],
+        )
+    yield Family(
+        name=f"{PREFIX}_feature_drifted",
+        what="1 where the effect is beyond its threshold and the test is significant, else 0.",
+        samples=[Sample(labels=labels, value=int(found.drifted)) for labels, found in drift],
+    )
+    yield Family(
+        name=f"{PREFIX}_data_fault_ratio",
+        unit="1",
+        what="Share of the rows in which a feature is wrong, by kind of fault.",
+        samples=[
+            Sample(labels={**labels, "feature": fault.feature, "kind": fault.kind.value}, value=fault.share)
+            for labels, report in reports
+            for fault in sorted(report.faults, key=lambda one: (-one.share, one.feature, one.kind))[:most]
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_features_left_out",
+        unit="{feature}",
+        what="Features whose drift is counted in flyball_monitor_features and not told one by one.",
+        samples=[Sample(labels=labels, value=max(0, len(report.drift) - most)) for labels, report in reports],
+    )
+
+
+def _strongest(report: WindowReport) -> list[FeatureDrift]:
+    """Order the features: what drifted, then by strength; names decide between equals, so that two readings agree."""
+    return sorted(report.drift, key=lambda one: (not one.drifted, -one.strength, one.feature))

@@ -1,0 +1,62 @@
+"""Read the figures of an installation from the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from flyball.monitoring.entities import AlertKind, AlertState
+from flyball.monitoring.exports.figures import EndpointFigures, Figures, MonitorFigures
+from flyball.monitoring.exports.ports import FigureStore, Look, Tally
+from flyball.monitoring.losses import WATCHER
+
+Counted = Mapping[tuple[AlertKind, AlertState], int]
+
+
+def read_figures(store: FigureStore, *, endpoints: Mapping[str, str], now_ms: int) -> Figures:
+    """Return what all monitors found last.
+
+    Args:
+        store: where it is kept.
+        endpoints: the models by the names of the endpoints that answer, so that those nobody watches are told as well.
+        now_ms: the moment of the figures.
+    """
+    looks, tallies = store.looks(), store.tallies()
+    alerts: dict[str, dict[tuple[AlertKind, AlertState], int]] = {}
+    for (monitor, kind, state), count in store.active_alerts().items():
+        alerts.setdefault(monitor, {})[kind, state] = count
+    watched = Counter((look.monitor.endpoint, look.monitor.model) for look in looks)
+    return Figures(
+        now_ms=now_ms,
+        monitors=[_monitor(store, look, tallies, alerts.get(look.monitor.name, {})) for look in looks],
+        endpoints=[
+            _endpoint(name, model, watched[name, model], tallies.get(name), alerts.get(f"{WATCHER}/{name}", {}))
+            for name, model in sorted(endpoints.items())
+        ],
+    )
+
+
+def _monitor(store: FigureStore, look: Look, tallies: Mapping[str, Tally], alerts: Counted) -> MonitorFigures:
+    tally = tallies.get(look.monitor.endpoint) or Tally(endpoint=look.monitor.endpoint)
+    closed, mature = store.newest(look.monitor.name)
+    return MonitorFigures(
+        monitor=look.monitor,
+        waiting=max(0, tally.arrivals - look.seen_arrival),
+        watermark_ms=tally.watermark_ms if tally.watermark_ms >= 0 else None,
+        closed=closed,
+        matured_ms=mature.end_ms if mature else None,
+        quality=mature.quality if mature else None,
+        alerts=alerts,
+    )
+
+
+def _endpoint(name: str, model: str, monitors: int, tally: Tally | None, alerts: Counted) -> EndpointFigures:
+    found = tally or Tally(endpoint=name)
+    return EndpointFigures(
+        endpoint=name,
+        model=model,
+        monitors=monitors,
+        captured_rows=found.captured_rows,
+        lost_rows=found.lost_rows,
+        alerts=alerts,
+    )
