@@ -16,7 +16,8 @@ from flyball.measures.drift import (
 )
 from flyball.measures.intervals import block_bootstrap, wilson
 from flyball.measures.multiplicity import benjamini_hochberg, holm
-from flyball.measures.reference import ks_against_quantiles, wasserstein_against_quantiles
+from flyball.measures.sketch import sketch_of, sketch_of_quantiles
+from flyball.measures.sketched import ks_of, normed_wasserstein_of
 
 # Steps of 1/64 keep sums and differences exact, so that laws hold to the last digit and not only nearly.
 numbers = st.integers(-64_000, 64_000).map(lambda value: value / 64)
@@ -61,10 +62,13 @@ def test_distances_between_counts_are_symmetric_and_not_negative(counts: tuple[l
 @given(varied, samples)
 def test_a_profile_agrees_with_itself_whatever_the_sample(reference: list[float], sample: list[float]) -> None:
     quantiles = np.quantile(reference, np.linspace(0, 1, 101))
-    found = ks_against_quantiles(quantiles, len(reference), sample)
+    known = sketch_of_quantiles(
+        quantiles, count=len(reference), mean=float(np.mean(reference)), deviation=float(np.std(reference))
+    )
+    found = ks_of(known, sketch_of(sample))
     assert 0 <= found.statistic <= 1
     assert 0 <= found.p_value <= 1
-    assert wasserstein_against_quantiles(quantiles, float(np.std(reference)), sample) >= 0
+    assert normed_wasserstein_of(known, sketch_of(sample)) >= 0
 
 
 @given(probabilities)

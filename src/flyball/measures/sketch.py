@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,8 @@ Counts = NDArray[np.int64]
 # Squares of what lies between are far from the ends of float64.
 SAFE_SMALLEST, SAFE_LARGEST = 1e-140, 1e140
 CACHED = 1 << 14
+# Points on the straight lines between quantiles: what is added to their own error is far below it.
+LINE_POINTS = 1 << 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,8 +63,18 @@ class Sketch:
             return self.points[ranks - 1]
         return self.points[np.searchsorted(np.cumsum(self.weights), ranks, side="left")]
 
+    def collapsed(self) -> Sketch:
+        """Return the same distribution with equal points as one; nothing is lost."""
+        rises = self.points[1:] != self.points[:-1]
+        if rises.all():
+            return self
+        starts = np.concatenate([[0], np.flatnonzero(rises) + 1])
+        ends = np.append(starts[1:], len(self.points))
+        weights = ends - starts if self.weights is None else np.add.reduceat(self.weights, starts)
+        return replace(self, points=self.points[starts], weights=weights.astype(np.int64))
+
     def compressed(self, limit: int) -> Sketch:
-        """Return a sketch of at most `limit` points.
+        """Return a sketch of at most `limit` points; an exact one where there are no more different values.
 
         Raises:
             InvalidInput: a limit below 2.
@@ -71,23 +83,8 @@ class Sketch:
             raise InvalidInput(f"a sketch of {limit} points says nothing; keep at least 2", field="limit")
         if len(self.points) <= limit:
             return self
-        weights = np.ones(len(self.points), dtype=np.int64) if self.weights is None else self.weights
-        # An entry belongs to the group in which its middle row lies, so the groups differ by little more than an entry.
-        middles = np.cumsum(weights) - (weights + 1) // 2
-        groups = middles * limit // self.count
-        starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        rows = np.add.reduceat(weights, starts)
-        ends = np.append(starts[1:], len(weights))
-        return Sketch(
-            points=self.points[(starts + ends - 1) // 2],
-            weights=rows,
-            count=self.count,
-            rank_error=self.rank_error + int(rows.max()),
-            minimum=self.minimum,
-            maximum=self.maximum,
-            mean=self.mean,
-            deviation=self.deviation,
-        )
+        one = self.collapsed()
+        return one if len(one.points) <= limit else _group(one, limit)
 
 
 def sketch_of(values: ArrayLike, *, limit: int | None = None) -> Sketch:
@@ -110,6 +107,62 @@ def sketch_of(values: ArrayLike, *, limit: int | None = None) -> Sketch:
         deviation=deviation,
     )
     return made if limit is None else made.compressed(limit)
+
+
+def weighted_sketch(values: ArrayLike, counts: ArrayLike) -> Sketch:
+    """Sketch finite values of shape (n,), n >= 1, each of which occurs as often as `counts` (n,), each >= 1, says.
+
+    Raises:
+        InvalidInput: another shape, no value, NaN or an infinity, or a count below 1.
+    """
+    sample = finite_sample(values, field="values")
+    weights = np.asarray(counts, dtype=np.int64)
+    if weights.shape != sample.shape or weights.min() < 1:
+        raise InvalidInput("each value needs a count of at least 1", field="counts")
+    order = np.argsort(sample, kind="stable")
+    points, weights = sample[order], weights[order]
+    mean, deviation = _weighted_moments(points, weights)
+    return Sketch(
+        points=points,
+        weights=weights,
+        count=int(weights.sum()),
+        rank_error=0,
+        minimum=float(points[0]),
+        maximum=float(points[-1]),
+        mean=mean,
+        deviation=deviation,
+    ).collapsed()
+
+
+def sketch_of_quantiles(quantiles: ArrayLike, *, count: int, mean: float, deviation: float) -> Sketch:
+    """Return a sketch that stands for `count` rows of which only evenly spaced quantiles are known.
+
+    Between two of them the distribution is taken as a straight line, which is wrong by at most one step; `rank_error` says so.
+
+    Args:
+        quantiles: shape (q,), at evenly spaced levels from 0 to 1, not decreasing, finite; q >= 2.
+        count: rows they were taken from, at least 1.
+        mean: mean of the rows.
+        deviation: their standard deviation, divided by n.
+
+    Raises:
+        InvalidInput: NaN, an infinity, fewer than two quantiles, or quantiles that decrease.
+    """
+    known = finite_sample(quantiles, field="quantiles")
+    if len(known) < 2 or np.any(np.diff(known) < 0):  # noqa: PLR2004 -- a minimum and a maximum at least
+        raise InvalidInput("quantiles need a minimum and a maximum and may not decrease", field="quantiles")
+    size = min(count, LINE_POINTS)
+    edges = np.arange(size + 1) * count // size
+    return Sketch(
+        points=np.interp((np.arange(size) + 0.5) / size, np.linspace(0.0, 1.0, len(known)), known),
+        weights=np.diff(edges).astype(np.int64),
+        count=count,
+        rank_error=-(-count // (len(known) - 1)),
+        minimum=float(known[0]),
+        maximum=float(known[-1]),
+        mean=mean,
+        deviation=deviation,
+    )
 
 
 def merged(sketches: Sequence[Sketch]) -> Sketch:
@@ -142,6 +195,29 @@ def merged(sketches: Sequence[Sketch]) -> Sketch:
     )
 
 
+def _group(sketch: Sketch, limit: int) -> Sketch:
+    if sketch.weights is None:
+        starts = -(-np.arange(limit) * sketch.count // limit)
+        ends = np.append(starts[1:], sketch.count)
+        rows = ends - starts
+    else:
+        # An entry belongs to the group in which its middle row lies, so the groups differ by little more than an entry.
+        middles = np.cumsum(sketch.weights) - (sketch.weights + 1) // 2
+        starts = np.flatnonzero(np.diff(middles * limit // sketch.count, prepend=-1))
+        rows = np.add.reduceat(sketch.weights, starts)
+        ends = np.append(starts[1:], len(sketch.weights))
+    return Sketch(
+        points=sketch.points[(starts + ends - 1) // 2],
+        weights=rows,
+        count=sketch.count,
+        rank_error=sketch.rank_error + int(rows.max()),
+        minimum=sketch.minimum,
+        maximum=sketch.maximum,
+        mean=sketch.mean,
+        deviation=sketch.deviation,
+    )
+
+
 def _moments(sample: Floats, minimum: float, maximum: float) -> tuple[float, float]:
     """Return mean and deviation; values so large or small that their squares leave float64 are taken in units of the largest."""
     if minimum == maximum:
@@ -152,6 +228,16 @@ def _moments(sample: Floats, minimum: float, maximum: float) -> tuple[float, flo
     mean = float(scaled.mean())
     scatter = sum(float(np.square(part - mean).sum()) for part in in_cache(scaled))
     return mean * unit, math.sqrt(scatter / len(scaled)) * unit
+
+
+def _weighted_moments(points: Floats, weights: Counts) -> tuple[float, float]:
+    """Return mean and deviation of sorted points with weights, in units of the largest."""
+    if points[0] == points[-1]:
+        return float(points[0]), 0.0
+    unit = max(abs(float(points[0])), abs(float(points[-1])))
+    scaled, total = points / unit, float(weights.sum())
+    mean = float(np.dot(scaled, weights)) / total
+    return mean * unit, math.sqrt(float(np.dot(np.square(scaled - mean), weights)) / total) * unit
 
 
 def in_cache(values: Floats) -> Iterator[Floats]:

@@ -170,6 +170,11 @@ class FaultKind(StrEnum):
     CONSTANT = "constant"
     OUT_OF_RANGE = "out_of_range"
     UNIT = "unit"
+    NEW_CATEGORY = "new_category"
+    VANISHED_CATEGORY = "vanished_category"
+    NOT_UNIQUE = "not_unique"
+    REPEATED_ROWS = "repeated_rows"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,8 +257,8 @@ class WindowReport:
     """What a window showed of the version that was champion in most of its rows.
 
     `unknown` maps what could not be judged ("data", "drift", "quality") to the reason; `unwatched` maps features that no
-    measure watches to the reason; `evidence` names what the report was made from by digest. `quality` is None until the
-    window is mature.
+    measure watches to the reason; `outputs` says how far the answers moved, measured like features; `evidence` names what the
+    report was made from by digest. `quality` is None until the window is mature.
     """
 
     monitor: str
@@ -267,6 +272,7 @@ class WindowReport:
     labelled: int
     drift: tuple[FeatureDrift, ...] = ()
     faults: tuple[DataFault, ...] = ()
+    outputs: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
     unwatched: Mapping[str, str] = field(default_factory=dict)

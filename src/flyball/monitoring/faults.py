@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flyball.datasets.profile import ColumnKind, ColumnProfile
 from flyball.measures.intervals import wilson
-from flyball.measures.reference import wasserstein_against_quantiles
-from flyball.monitoring.columns import Categories, Numbers, read_categories, read_numbers
+from flyball.measures.sketch import Sketch
+from flyball.measures.sketched import normed_wasserstein_of
 from flyball.monitoring.entities import DataFault, FaultKind
 from flyball.monitoring.monitor import DEFAULT_THRESHOLDS, DataRules, Effect
+from flyball.monitoring.reference_columns import summary_of
+from flyball.monitoring.summaries import CategoryColumn, ColumnSummary, NumberColumn
 
+# What stands for all rows where single values are looked at: values at this many levels, both ends among them.
+LEVELS = 1 << 13
 # A missing share has jumped when its lower bound at this confidence has.
 MISSING_CONFIDENCE = 0.95
 # A unit error multiplies by a power of ten; real change hits one to within a tenth of a decade only by chance.
 DECADE_TOLERANCE = 0.1
 
 
-def find_faults(reference: ColumnProfile, column: pa.ChunkedArray, rules: DataRules) -> list[DataFault]:
+def find_faults(reference: ColumnProfile, column: ColumnSummary, rules: DataRules) -> list[DataFault]:
     """Judge one feature of a window against the reference.
 
     A feature that is constant in the reference has no known range: its values are judged as drift, never as a fault.
     """
     if reference.kind is ColumnKind.NUMERIC:
-        return number_faults(reference, read_numbers(column), rules)
-    return category_faults(reference, read_categories(column), rules)
+        return number_faults(reference, column.as_numbers(), rules)
+    return category_faults(reference, column.as_categories(), rules)
 
 
-def number_faults(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
-    """Judge a feature of numbers; `numbers` may be a fair picture of the rows where all of them are too many."""
+def number_faults(reference: ColumnProfile, numbers: NumberColumn, rules: DataRules) -> list[DataFault]:
+    """Judge a feature of numbers."""
     faults = _missing(reference, missing=numbers.missing, rows=numbers.rows, rules=rules)
     if numbers.unreadable:
         share = numbers.unreadable / numbers.rows
         faults.append(_fault(reference, FaultKind.TYPE, share, f"{share:.1%} of the rows hold no number"))
-    if len(numbers.values) and _varies(reference):
-        faults += _stuck(reference, numbers, rules) + _misplaced(reference, numbers, rules)
+    if numbers.sketch is not None and _varies(reference):
+        faults += _stuck(reference, numbers.sketch, rules)
+        faults += _misplaced(reference, numbers.sketch, rows=numbers.rows, rules=rules)
     return faults
 
 
-def category_faults(reference: ColumnProfile, categories: Categories, rules: DataRules) -> list[DataFault]:
+def category_faults(reference: ColumnProfile, categories: CategoryColumn, rules: DataRules) -> list[DataFault]:
     """Judge a feature of categories."""
     missing = _missing(reference, missing=categories.missing, rows=categories.rows, rules=rules)
     return missing + _stuck_category(reference, categories, rules)
@@ -67,46 +72,57 @@ def _missing(reference: ColumnProfile, *, missing: int, rows: int, rules: DataRu
     return [_fault(reference, FaultKind.MISSING, found.estimate, detail)]
 
 
-def _stuck(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
-    if reference.distinct_count < rules.constant_min_distinct or np.ptp(numbers.values) > 0 or len(numbers.values) == 1:
+def _stuck(reference: ColumnProfile, sketch: Sketch, rules: DataRules) -> list[DataFault]:
+    still = sketch.minimum == sketch.maximum and sketch.count > 1
+    if not still or reference.distinct_count < rules.constant_min_distinct:
         return []
-    detail = f"stands still at {numbers.values[0]:.6g}; the reference has {reference.distinct_count} different values"
+    detail = f"stands still at {sketch.minimum:.6g}; the reference has {reference.distinct_count} different values"
     return [_fault(reference, FaultKind.CONSTANT, 1.0, detail)]
 
 
-def _stuck_category(reference: ColumnProfile, categories: Categories, rules: DataRules) -> list[DataFault]:
-    alone = len(categories.counts) == 1 and sum(categories.counts.values()) > 1
+def _stuck_category(reference: ColumnProfile, categories: CategoryColumn, rules: DataRules) -> list[DataFault]:
+    counts = categories.counts or {}
+    alone = len(counts) == 1 and sum(counts.values()) > 1
     if not alone or reference.distinct_count < rules.constant_min_distinct:
         return []
-    detail = (
-        f"is always '{next(iter(categories.counts))}'; the reference has {reference.distinct_count} different values"
-    )
+    detail = f"is always '{next(iter(counts))}'; the reference has {reference.distinct_count} different values"
     return [_fault(reference, FaultKind.CONSTANT, 1.0, detail)]
 
 
-def _misplaced(reference: ColumnProfile, numbers: Numbers, rules: DataRules) -> list[DataFault]:
+def _misplaced(reference: ColumnProfile, sketch: Sketch, *, rows: int, rules: DataRules) -> list[DataFault]:
     """Find values far outside the reference, and values that fit it only after a change of unit."""
     low, high = _range(reference)
     reach = rules.out_of_range_reach * (high - low)
-    outside = numbers.values[(numbers.values < low - reach) | (numbers.values > high + reach)]
-    quantiles = np.asarray(reference.quantiles, dtype=np.float64)
-    share = len(outside) / numbers.rows
+    values, quantiles = _standing_for(sketch), np.asarray(reference.quantiles, dtype=np.float64)
+    below = int(sketch.cumulative([low - reach], inclusive=False)[0])
+    above = sketch.count - int(sketch.cumulative([high + reach])[0])
+    share = (below + above) / rows
     if share > rules.out_of_range_share:
         detail = f"{share:.1%} of the values lie beyond [{low - reach:.6g}, {high + reach:.6g}]"
-        detail += _hint(unit_factor(outside, quantiles))
+        detail += _hint(unit_factor(values[(values < low - reach) | (values > high + reach)], quantiles))
         return [_fault(reference, FaultKind.OUT_OF_RANGE, share, detail)]
-    factor = unit_factor(numbers.values, quantiles)
-    if factor is None or not _fits_rescaled(reference, numbers.values, factor=factor):
+    factor = unit_factor(values, quantiles)
+    if factor is None or not _fits_rescaled(reference, sketch, factor=factor):
         return []
     detail = f"fits the reference only when divided by {factor:g}: a unit error?"
     return [_fault(reference, FaultKind.UNIT, 1.0, detail)]
 
 
-def _fits_rescaled(reference: ColumnProfile, values: NDArray[np.float64], *, factor: float) -> bool:
+def _fits_rescaled(reference: ColumnProfile, sketch: Sketch, *, factor: float) -> bool:
     """Tell whether a drift vanishes with the change of unit: what is left is less than what counts as drift."""
-    spread, limit = float(reference.std or 0.0), DEFAULT_THRESHOLDS[Effect.WASSERSTEIN]
-    before = wasserstein_against_quantiles(reference.quantiles, spread, values)
-    return before > limit >= wasserstein_against_quantiles(reference.quantiles, spread, values / factor)
+    known, limit = summary_of(reference).numbers, DEFAULT_THRESHOLDS[Effect.WASSERSTEIN]
+    if known is None:
+        return False
+    rescaled = replace(sketch, points=sketch.points / factor)
+    return normed_wasserstein_of(known, sketch) > limit >= normed_wasserstein_of(known, rescaled)
+
+
+def _standing_for(sketch: Sketch) -> NDArray[np.float64]:
+    """Return few values that stand for all."""
+    if sketch.weights is None and sketch.count <= LEVELS:
+        return sketch.points
+    levels = sketch.at_levels(np.arange(LEVELS) / (LEVELS - 1))
+    return np.concatenate([levels, [sketch.minimum, sketch.maximum]])
 
 
 def _hint(factor: float | None) -> str:

@@ -10,16 +10,16 @@ import pyarrow.compute as pc
 
 from flyball.kernel.canonical import digest_json
 from flyball.monitoring.codec import to_json
-from flyball.monitoring.drift import DriftFindings, find_drift
-from flyball.monitoring.entities import DataFault, Quality, QualityVerdict, Role, Window, WindowReport, WindowState
-from flyball.monitoring.faults import find_faults
+from flyball.monitoring.entities import Quality, QualityVerdict, Role, Window, WindowReport, WindowState
+from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.references import Reference
-from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, feature_names, tensor_names
+from flyball.monitoring.schema import LABEL
+from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
-DATA, DRIFT, QUALITY = "data", "drift", "quality"
+QUALITY = "quality"
 _SEED_DIGITS = 8
 
 
@@ -27,11 +27,9 @@ _SEED_DIGITS = 8
 class _Findings:
     """A report in the making."""
 
-    drift: DriftFindings = field(default_factory=lambda: DriftFindings(drift=(), unwatched={}))
-    faults: tuple[DataFault, ...] = ()
+    inputs: InputFindings = field(default_factory=InputFindings)
     quality: Quality | None = None
     unknown: dict[str, str] = field(default_factory=dict)
-    unwatched: dict[str, str] = field(default_factory=dict)
 
 
 def champion_versions(table: pa.Table) -> dict[int, int]:
@@ -42,7 +40,13 @@ def champion_versions(table: pa.Table) -> dict[int, int]:
 
 
 def judge_window(
-    table: pa.Table, window: Window, *, monitor: Monitor, reference: Reference, sources: Mapping[str, str]
+    table: pa.Table,
+    window: Window,
+    *,
+    monitor: Monitor,
+    reference: Reference,
+    sources: Mapping[str, str],
+    seen: TableSummary | None = None,
 ) -> WindowReport:
     """Judge a closed or mature window.
 
@@ -55,6 +59,7 @@ def judge_window(
         monitor: what counts as drift, as a fault and as a drop.
         reference: what the first of `champion_versions(table)` is held against.
         sources: digests of what the rows came from, kept as evidence.
+        seen: the summary of all these rows, where one is kept; `table` then needs no column of features for itself.
     """
     versions = champion_versions(table)
     version = next(iter(versions), None)
@@ -63,7 +68,9 @@ def judge_window(
     if version is None:
         findings.unknown = dict.fromkeys((DATA, DRIFT, QUALITY), "no champion answered in this window")
     else:
-        _judge_inputs(table, monitor, reference, findings)
+        known = seen or summarise_traffic(table)
+        findings.inputs = judge_inputs(known, version, monitor=monitor, reference=reference)
+        findings.unknown |= findings.inputs.unknown
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
     evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
     return WindowReport(
@@ -76,43 +83,14 @@ def judge_window(
         versions=versions,
         rows=mine.num_rows,
         labelled=mine.num_rows - mine.column(LABEL).null_count,
-        drift=findings.drift.drift,
-        faults=findings.faults,
+        drift=findings.inputs.drift,
+        faults=findings.inputs.faults,
+        outputs=findings.inputs.outputs,
         quality=findings.quality,
         unknown=findings.unknown,
-        unwatched=findings.unwatched,
+        unwatched=findings.inputs.unwatched,
         evidence=evidence,
     )
-
-
-def _judge_inputs(table: pa.Table, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
-    _judge_features(table, monitor, reference, findings)
-    findings.unwatched |= dict.fromkeys(tensor_names(table), "a tensor, which is kept and not judged")
-
-
-def _judge_features(table: pa.Table, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
-    if reference.profile is None:
-        reason = reference.missing.get(EvidenceKind.PROFILE, "there is no profile to hold against")
-        findings.unknown |= dict.fromkeys((DATA, DRIFT), reason)
-        return
-    columns = {name: table.column(FEATURE_PREFIX + name) for name in feature_names(table)}
-    # The profile of training data also describes the target and the time. Nothing in it says which these are, so what no
-    # row of the window carries is no feature: a required one that vanished was refused by the model's signature before.
-    watched = [column for column in reference.profile.columns if column.name in columns]
-    findings.unwatched = {
-        column.name: "not among the features served" for column in reference.profile.columns if column not in watched
-    } | {name: "the version's profile does not know it" for name in columns if reference.profile.find(name) is None}
-    if not watched:
-        findings.unknown |= dict.fromkeys((DATA, DRIFT), "the version's profile knows none of the features served")
-        return
-    if table.num_rows < monitor.min_rows:
-        reason = f"{table.num_rows} rows, {monitor.min_rows} are needed"
-        findings.unknown |= dict.fromkeys((DATA, DRIFT), reason)
-        return
-    faults = [fault for column in watched for fault in find_faults(column, columns.get(column.name), monitor.data)]
-    findings.faults = tuple(sorted(faults, key=lambda fault: (-fault.share, fault.feature, fault.kind)))
-    findings.drift = find_drift(watched, columns, monitor.drift)
-    findings.unwatched |= findings.drift.unwatched
 
 
 def _judge_labels(

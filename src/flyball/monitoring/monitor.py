@@ -73,13 +73,20 @@ class DataRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `missing_jump`: surely more missing values than in the reference, by this share. `out_of_range_share`: values further
     outside the reference than `out_of_range_reach` times its whole range. `constant_min_distinct`: a feature that stands
     still is stuck only when the reference had at least this many different values; a flag may well stay the same for a
-    whole window.
+    whole window. `new_category_share`: values of categories that the reference does not know, where it names all of its own;
+    `vanished_category_share`: the reference's share of those that do not occur, not judged where it is not given.
+    `repeated_jump`: surely more rows (or values of a column that never repeated one) that repeat another, by this share, than the
+    reference lets expect. `stale_share`: rows that came when traffic was a whole window beyond theirs.
     """
 
     missing_jump: float = 0.05
     out_of_range_share: float = 0.05
     out_of_range_reach: float = 1.0
     constant_min_distinct: int = 10
+    new_category_share: float = 0.05
+    vanished_category_share: float | None = None
+    repeated_jump: float = 0.5
+    stale_share: float = 0.5
 
 
 class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,6 +218,9 @@ def _check_data(rules: DataRules) -> None:
     _require(0 < rules.out_of_range_share <= 1, "data.out_of_range_share", "must be above 0 and at most 1")
     _require(rules.out_of_range_reach > 0, "data.out_of_range_reach", "must be above 0")
     _require(rules.constant_min_distinct > 1, "data.constant_min_distinct", "must be at least 2")
+    for key in ("new_category_share", "vanished_category_share", "repeated_jump", "stale_share"):
+        value = getattr(rules, key)
+        _require(value is None or 0 < value <= 1, f"data.{key}", "must be above 0 and at most 1")
 
 
 def _check_quality(monitor: Monitor) -> None:

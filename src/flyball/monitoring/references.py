@@ -11,7 +11,12 @@ from flyball.datasets.profile import Profile
 from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.monitoring.quality import Baseline
+from flyball.monitoring.reference_columns import table_summary_of
+from flyball.monitoring.sketches import Sketches
+from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
+
+READ = (EvidenceKind.PROFILE, EvidenceKind.BASELINE, EvidenceKind.SKETCHES)
 
 EvidenceReader: TypeAlias = Callable[[str, int], Mapping[EvidenceKind, Digest]]
 """Return the digest of each kind of evidence of a version, and raise NotFound when there is no such version."""
@@ -19,9 +24,14 @@ EvidenceReader: TypeAlias = Callable[[str, int], Mapping[EvidenceKind, Digest]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is known of a version. `missing` says why a part is None; `digests` names the parts that are there."""
+    """What is known of a version. `missing` says why a part is None; `digests` names the parts that are there.
+
+    `inputs` are its features, from its sketches or else from its profile; `outputs` are its answers, known from sketches only.
+    """
 
     profile: Profile | None = None
+    inputs: TableSummary | None = None
+    outputs: TableSummary | None = None
     baseline: Baseline | None = None
     missing: Mapping[EvidenceKind, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -39,13 +49,21 @@ class References:
         try:
             evidence = self._evidence(model, version)
         except NotFound as error:
-            return Reference(missing={EvidenceKind.PROFILE: error.message, EvidenceKind.BASELINE: error.message})
+            return Reference(missing=dict.fromkeys(READ, error.message))
         missing: dict[EvidenceKind, str] = {}
         profile = self._profile(evidence.get(EvidenceKind.PROFILE), missing)
         baseline = self._baseline(evidence.get(EvidenceKind.BASELINE), missing)
-        used = {EvidenceKind.PROFILE, EvidenceKind.BASELINE} & set(evidence)
-        digests = {str(kind): str(evidence[kind]) for kind in used}
-        return Reference(profile=profile, baseline=baseline, missing=missing, digests=digests)
+        sketches = self._sketches(evidence.get(EvidenceKind.SKETCHES), missing)
+        digests = {str(kind): str(evidence[kind]) for kind in READ if kind in evidence}
+        known = sketches or (None if profile is None else Sketches(inputs=table_summary_of(profile)))
+        return Reference(
+            profile=profile,
+            inputs=None if known is None else known.inputs,
+            outputs=None if known is None else known.outputs,
+            baseline=baseline,
+            missing=missing,
+            digests=digests,
+        )
 
     def _profile(self, digest: Digest | None, missing: dict[EvidenceKind, str]) -> Profile | None:
         content = self._read(EvidenceKind.PROFILE, digest, missing)
@@ -61,6 +79,14 @@ class References:
             return None if content is None else Baseline.from_json(content)
         except InvalidInput as error:
             missing[EvidenceKind.BASELINE] = f"the version's baseline cannot be read: {error.message}"
+            return None
+
+    def _sketches(self, digest: Digest | None, missing: dict[EvidenceKind, str]) -> Sketches | None:
+        content = self._read(EvidenceKind.SKETCHES, digest, missing)
+        try:
+            return None if content is None else Sketches.from_json(content)
+        except InvalidInput as error:
+            missing[EvidenceKind.SKETCHES] = f"the version's sketches cannot be read: {error.message}"
             return None
 
     def _read(self, kind: EvidenceKind, digest: Digest | None, missing: dict[EvidenceKind, str]) -> JsonValue:

@@ -46,6 +46,8 @@ class EvidenceKind(StrEnum):
     """Quality the model showed before release: the reference for quality."""
     EVALUATION = "evaluation"
     """The newest evaluation against the champion."""
+    SKETCHES = "sketches"
+    """Features, answers and repeated rows of the data that the model was trained on: the finer reference for drift."""
     PARITY = "parity"
     """How far the answers of its conversion to ONNX are from its own, on which rows, by which versions."""
 

@@ -8,7 +8,7 @@ import scipy.stats
 
 from flyball.kernel.errors import InvalidInput
 from flyball.measures import sketched
-from flyball.measures.sketch import Sketch, merged, sketch_of
+from flyball.measures.sketch import Sketch, merged, sketch_of, sketch_of_quantiles, weighted_sketch
 from flyball.measures.sketched import (
     anderson_darling_of,
     bin_counts,
@@ -144,3 +144,46 @@ def test_nothing_and_what_is_not_finite_is_refused() -> None:
 
 def _of(count: int) -> Sketch:
     return sketch_of(np.arange(count, dtype=np.float64))
+
+
+def test_equal_points_are_one_and_nothing_is_lost() -> None:
+    values = np.random.default_rng(5).normal(0, 1, 20_000).round(1)
+    one = sketch_of(values)
+    few = one.collapsed()
+    assert len(few.points) == len(np.unique(values))
+    assert (few.count, few.rank_error, few.mean) == (one.count, 0, one.mean)
+    assert few.cumulative(values[:50]).tolist() == one.cumulative(values[:50]).tolist()
+    assert one.compressed(200).exact
+
+
+def test_values_with_counts_are_the_same_sketch_as_their_rows() -> None:
+    values, counts = [3.0, 1.0, 2.0, 1.0], [2, 1, 4, 1]
+    found, rows = weighted_sketch(values, counts), sketch_of(np.repeat(values, counts))
+    assert (found.points.tolist(), found.weights.tolist() if found.weights is not None else None) == (
+        [1.0, 2.0, 3.0],
+        [2, 4, 2],
+    )
+    assert (found.count, found.minimum, found.maximum) == (rows.count, rows.minimum, rows.maximum)
+    assert (found.mean, found.deviation) == pytest.approx((rows.mean, rows.deviation), rel=1e-12)
+    with pytest.raises(InvalidInput, match="count of at least 1"):
+        weighted_sketch([1.0, 2.0], [1, 0])
+
+
+@pytest.mark.parametrize("size", [37, 500, 20_000])
+def test_quantiles_stand_for_their_rows_to_within_a_step(size: int) -> None:
+    one, two = _samples(7, sizes=(size, 900))
+    quantiles = np.quantile(one, np.linspace(0, 1, 101))
+    known = sketch_of_quantiles(quantiles, count=size, mean=one.mean(), deviation=one.std())
+    found, oracle = ks_of(known, sketch_of(two)), scipy.stats.ks_2samp(one, two)
+    assert found.statistic == pytest.approx(oracle.statistic, abs=0.01 + 1 / min(size, 2048))
+    assert found.p_value >= oracle.pvalue * 0.99
+    step = float(np.diff(quantiles).max())
+    assert wasserstein_of(known, sketch_of(two)) == pytest.approx(
+        scipy.stats.wasserstein_distance(one, two), abs=0.011 * step + 0.01
+    )
+
+
+@pytest.mark.parametrize("bad", [[1.0], [2.0, 1.0], [np.nan, 1.0]])
+def test_what_is_no_row_of_quantiles_is_refused(bad: list[float]) -> None:
+    with pytest.raises(InvalidInput):
+        sketch_of_quantiles(bad, count=10, mean=1.0, deviation=0.5)

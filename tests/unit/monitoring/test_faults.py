@@ -13,6 +13,7 @@ from flyball.datasets.profiling import profile_table
 from flyball.monitoring.entities import DataFault, FaultKind
 from flyball.monitoring.faults import find_faults
 from flyball.monitoring.monitor import DataRules
+from flyball.monitoring.summarising import summarise_column
 
 
 def _profile(values: Sequence[object] | np.ndarray) -> ColumnProfile:
@@ -22,7 +23,7 @@ def _profile(values: Sequence[object] | np.ndarray) -> ColumnProfile:
 def _faults(
     reference: Sequence[object] | np.ndarray, window: Sequence[object] | np.ndarray, **rules: float
 ) -> list[DataFault]:
-    return find_faults(_profile(reference), pa.chunked_array([pa.array(window)]), DataRules(**rules))  # type: ignore[arg-type]
+    return find_faults(_profile(reference), summarise_column(pa.chunked_array([pa.array(window)])), DataRules(**rules))  # type: ignore[arg-type]
 
 
 def _prices(seed: int, size: int) -> np.ndarray:

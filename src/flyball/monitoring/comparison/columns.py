@@ -1,73 +1,64 @@
-"""A column of a source as numbers or as categories, read once, in bounded memory."""
+"""A column of a source, summarised: read once, piece by piece, in bounded memory."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flyball.datasets.profile import ColumnKind
 from flyball.measures.sketch import Sketch, merged, sketch_of
 from flyball.monitoring.columns import category_text
 from flyball.monitoring.comparison.sources import Source
+from flyball.monitoring.summaries import MOST_CATEGORIES, ColumnSummary
 
 # Up to here a column is sorted as a whole (128 MB of numbers); beyond it is sketched piece by piece.
 EXACT_ROWS = 1 << 24
 # Points kept of a piece, and of the whole column: a rank is off by about 1/16,384 of the rows at most.
 POINTS = 1 << 15
 PIECES_AT_ONCE = 32
-# A column with more different texts is no category any more; counting on would take memory without end.
-MOST_CATEGORIES = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumberColumn:
-    """The numbers of a column: `missing` counts nulls, NaN and infinities. The sketch is None where nothing else is there."""
-
-    sketch: Sketch | None
-    rows: int
-    missing: int
+def read_column(source: Source, name: str) -> ColumnSummary:
+    """Read a column of numbers, texts or truth values."""
+    kind = source.kinds[name]
+    return _read_numbers(source, name) if kind is ColumnKind.NUMERIC else _read_categories(source, name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategoryColumn:
-    """How often each value occurs, as text; None where there are more than 10,000 different ones."""
-
-    counts: dict[str, int] | None
-    rows: int
-    missing: int
-
-
-def read_numbers(source: Source, name: str) -> NumberColumn:
-    """Read a column of numbers."""
+def _read_numbers(source: Source, name: str) -> ColumnSummary:
     pieces = (_finite(piece) for piece in source.pieces(name))
     sketch = _exact(pieces) if source.rows <= EXACT_ROWS else _sketched(pieces)
-    return NumberColumn(sketch=sketch, rows=source.rows, missing=source.rows - (sketch.count if sketch else 0))
+    return ColumnSummary(
+        kind=ColumnKind.NUMERIC,
+        rows=source.rows,
+        missing=source.rows - (sketch.count if sketch else 0),
+        distinct_count=0 if sketch is None else int(np.count_nonzero(sketch.points[1:] != sketch.points[:-1])) + 1,
+        numbers=sketch,
+    )
 
 
-def read_categories(source: Source, name: str) -> CategoryColumn:
-    """Count the values of a column of texts or truth values."""
+def _read_categories(source: Source, name: str) -> ColumnSummary:
     counts: Counter[str] = Counter()
-    missing = 0
+    kind, missing = source.kinds[name], 0
     for piece in source.pieces(name):
         present = piece.drop_null()
         missing += len(piece) - len(present)
         for entry in pc.value_counts(present).to_pylist():
             counts[category_text(entry["values"])] += entry["counts"]
         if len(counts) > MOST_CATEGORIES:
-            return CategoryColumn(counts=None, rows=source.rows, missing=0)
-    return CategoryColumn(counts=dict(counts), rows=source.rows, missing=missing)
+            return ColumnSummary(kind=kind, rows=source.rows, missing=0, distinct_count=len(counts))
+    return ColumnSummary(kind=kind, rows=source.rows, missing=missing, distinct_count=len(counts), counts=dict(counts))
 
 
 def _exact(pieces: Iterator[NDArray[np.float64]]) -> Sketch | None:
     found = [piece for piece in pieces if len(piece)]
     if not found:
         return None
-    return sketch_of(found[0] if len(found) == 1 else np.concatenate(found))
+    return sketch_of(found[0] if len(found) == 1 else np.concatenate(found)).collapsed()
 
 
 def _sketched(pieces: Iterator[NDArray[np.float64]]) -> Sketch | None:

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from flyball.datasets.profile import ColumnKind
 from flyball.kernel.errors import InvalidInput
-from flyball.monitoring.comparison.columns import read_categories, read_numbers
-from flyball.monitoring.comparison.measuring import NO_VALUE, Rules, compare_categories, compare_numbers
+from flyball.monitoring.comparison.columns import read_column
+from flyball.monitoring.comparison.measuring import NO_VALUE, Rules, compare_summaries
 from flyball.monitoring.comparison.results import ColumnComparison, Comparison, Side
 from flyball.monitoring.comparison.sources import Source, open_source
 from flyball.monitoring.drift import UNWATCHED_KINDS, judge_all
@@ -107,9 +106,7 @@ def _compare_column(ours: Source, theirs: Source, rules: Rules, name: str) -> Co
         return replace(_unwatched(ours, theirs, name, f"it {detail}"), faults=(fault,))
     if kind in UNWATCHED_KINDS:
         return _unwatched(ours, theirs, name, UNWATCHED_KINDS[kind])
-    if kind is ColumnKind.NUMERIC:
-        return compare_numbers(name, read_numbers(ours, name), read_numbers(theirs, name), rules)
-    return compare_categories(name, kind, read_categories(ours, name), read_categories(theirs, name), rules)
+    return compare_summaries(name, read_column(ours, name), read_column(theirs, name), rules)
 
 
 def _unwatched(ours: Source, theirs: Source, name: str, reason: str) -> ColumnComparison:
