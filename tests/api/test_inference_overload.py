@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import threading
 import time
@@ -17,14 +16,17 @@ import numpy as np
 import pytest
 import urllib3
 import uvicorn
+from tests.exposition import samples_of
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import Unauthenticated
 from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import REMEMBERED_S, Authorisation
+from flyball.server.inference.limits import RequestLimits
 from flyball.serving.batching import BatchLimits
 from flyball.serving.capture import PredictionBatch
+from flyball.serving.counting import Fate
 from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, Prediction, Signature
 from flyball.serving.host import FixedHost
 from flyball.serving.plane import DataPlane, LoadedVersion, Routing
@@ -101,8 +103,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
-    app = build_app(FixedHost(server.planes), authorise=None, max_request_bytes=1_000_000)
+def running(server: Server, limits: RequestLimits | None = None) -> Iterator[Server]:
+    app = build_app(FixedHost(server.planes), authorise=None, max_request_bytes=1_000_000, limits=limits)
     served = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=served.run)
     thread.start()
@@ -230,6 +232,8 @@ def test_what_happened_can_be_read_by_prometheus(server: Server, pool: ThreadPoo
     read = _metrics(server)
     assert read['flyball_inference_queue_requests{model="slow",version="1"}'] == 3
     assert read["flyball_inference_in_flight"] == 4
+    assert read['flyball_inference_version_in_flight{model="slow",version="1"}'] == 4
+    assert read["flyball_inference_bodies_bytes"] == 4 * len(body_of(1.0))
     server.slow.go.set()
     assert set(statuses(asked)) == {200}
     assert server.ask(1.0, model="none").status == 404
@@ -240,29 +244,42 @@ def test_what_happened_can_be_read_by_prometheus(server: Server, pool: ThreadPoo
     assert read[f'flyball_inference_request_seconds_bucket{{{route},le="+Inf"}}'] == 5
     assert read[f"flyball_inference_request_seconds_count{{{route}}}"] == 5
     batch = 'model="slow",version="1"'
+    assert read[f"flyball_inference_version_seconds_count{{{batch}}}"] == 4
+    fates = [read[f'flyball_inference_version_requests_total{{{batch},fate="{fate}"}}'] for fate in Fate]
+    assert dict(zip(Fate, fates, strict=True)) == dict.fromkeys(Fate, 0) | {Fate.ANSWERED: 4}
+    assert read[f"flyball_inference_version_in_flight{{{batch}}}"] == 0
     assert read[f"flyball_inference_batch_rows_sum{{{batch}}}"] == 4
     counts = [read[f'flyball_inference_batch_rows_bucket{{{batch},le="{le}"}}'] for le in ("1", "2", "4", "+Inf")]
     assert counts == [1, 1, 2, 2]
 
 
+def test_what_becomes_of_requests_is_counted_for_each_version(server: Server, pool: ThreadPoolExecutor) -> None:
+    asked = hold(server, pool, WAITING - 1)
+    assert server.ask(99.0, x_request_timeout_ms="50").status == 504
+    asked.append(pool.submit(server.ask, 98.0))
+    wait_until(lambda: server.waiting == WAITING)
+    assert server.ask(97.0).status == 429
+    server.slow.go.set()
+    assert set(statuses(asked)) == {200}
+    read = _metrics(server)
+    said = {
+        fate: read[f'flyball_inference_version_requests_total{{model="slow",version="1",fate="{fate}"}}']
+        for fate in Fate
+    }
+    assert said == {
+        Fate.ANSWERED: WAITING + 1,
+        Fate.FAILED: 0,
+        Fate.EXPIRED: 0,
+        Fate.DROPPED: 1,
+        Fate.REFUSED: 1,
+    }
+
+
 def _metrics(server: Server) -> dict[str, float]:
-    """Read the page as the format's grammar has it: every sample belongs to a family that was announced."""
-    text = server.pool.request("GET", f"http://127.0.0.1:{server.port}/metrics").data.decode()
-    families: dict[str, str] = {}
-    samples: dict[str, float] = {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name not in families
-            families[name] = kind
-        elif not line.startswith("# HELP "):
-            found = re.fullmatch(r'(\w+)(\{\w+="(?:[^"\\\n]|\\.)*"(?:,\w+="(?:[^"\\\n]|\\.)*")*\})? (\S+)', line)
-            assert found, line
-            family = re.sub(r"_(bucket|sum|count)$", "", found[1])
-            assert families.get(found[1]) in {"counter", "gauge"} or families[family] == "histogram", line
-            assert line.rsplit(" ", 1)[0] not in samples
-            samples[line.rsplit(" ", 1)[0]] = float(found[3])
-    return samples
+    """Read the page with the parser of Prometheus' own client."""
+    answer = server.pool.request("GET", f"http://127.0.0.1:{server.port}/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return samples_of(answer.data.decode())
 
 
 @pytest.mark.anyio

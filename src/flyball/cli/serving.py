@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from flyball.kernel.errors import InvalidInput
-from flyball.kernel.settings import load_settings
+from flyball.kernel.settings import Settings, load_settings
 
 LOOPBACK = "127.0.0.1"
 # What SageMaker's contract leaves no room for.
 EXCLUDED = ("port", "grpc_port", "memory_mb", "without_key")
+# Settings of a model server that may be said on the command line too, as an option of the same name.
+LIMITS = {
+    "request_timeout_ms": "give up a request without a time limit of its own after this long",
+    "bodies_bytes": "bytes of requests that are held at once",
+    "queue_requests": "requests that may wait for one version",
+    "queue_bytes": "bytes of requests that may wait for one version",
+    "batch_rows": "rows that a model is given at once",
+    "batch_bytes": "bytes that a model is given at once",
+}
+
+_DEFAULTS = {setting.name: setting.default for setting in fields(Settings)}
+
+CommandT = TypeVar("CommandT", bound=Callable[..., object])
+
+
+def _with_limits(command: CommandT) -> CommandT:
+    """Add an option for each limit."""
+    for name, what in reversed(LIMITS.items()):
+        flag, default = f"--{name.replace('_', '-')}", _DEFAULTS[name]
+        command = click.option(flag, type=click.IntRange(1), help=f"{what}; FLYBALL_{name.upper()}, else {default}")(
+            command
+        )
+    return command
 
 
 @click.command()
@@ -30,9 +56,11 @@ EXCLUDED = ("port", "grpc_port", "memory_mb", "without_key")
     is_flag=True,
     help="SageMaker's container contract: /ping and /invocations for EVERYBODY, without a key, at every address",
 )
+@_with_limits
 @click.pass_context
 def serve(
     context: click.Context,
+    /,
     models: tuple[str, ...],
     *,
     host: str | None,
@@ -43,6 +71,7 @@ def serve(
     memory_mb: int,
     without_key: bool,
     sagemaker: bool,
+    **limits: int | None,
 ) -> None:
     """Serve MLflow-format model folders over HTTP, and where asked for over gRPC, until Ctrl-C.
 
@@ -51,7 +80,8 @@ def serve(
     from flyball.server.inference import sagemaker as contract
     from flyball.server.inference.standalone import Door, ServeOptions, parse_models, serve_folders
 
-    settings = load_settings()
+    given: dict[str, Any] = {name: limit for name, limit in limits.items() if limit is not None}
+    settings = replace(load_settings(), **given)
     door = Door.LOOPBACK if without_key else Door.KEY
     if sagemaker:
         contract.refuse_what_the_contract_excludes(_given(context, *EXCLUDED), models, settings)

@@ -104,6 +104,18 @@ class Settings:
     """Of the requests that bring no trace of their own, how many in a hundred are traced, where a receiver is set; 0 to 100."""
     metrics_features: int = 50
     """Features of a monitor that are told to metrics systems one by one, those that drifted most first; the others are counted."""
+    request_timeout_ms: int = 60_000
+    """Milliseconds after which a model server gives up a request that brings no time limit of its own."""
+    bodies_bytes: int = 536_870_912
+    """Bytes of requests that a model server holds at once, over all its models; beyond it they are told to come again."""
+    queue_requests: int = 1_024
+    """Requests that may wait for one version of a model; beyond it they are told to come again."""
+    queue_bytes: int = 268_435_456
+    """Bytes of the requests that may wait for one version of a model, likewise."""
+    batch_rows: int = 1_024
+    """Rows of waiting requests that a model is given at once; a larger request is a batch of its own."""
+    batch_bytes: int = 16_777_216
+    """Bytes of waiting requests that a model is given at once, likewise."""
     serve_key: str = field(default="", repr=False)
     """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False

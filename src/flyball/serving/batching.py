@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from flyball.kernel.errors import DeadlineExceeded, Overloaded
 from flyball.kernel.logs import get_logger
+from flyball.serving.counting import Fate, QueueCounts
 
 AskedT = TypeVar("AskedT")
 MadeT = TypeVar("MadeT")
@@ -45,7 +46,7 @@ class Job(Generic[AskedT, MadeT]):
     jobs of the turn that have the same one; `tag` belongs to whoever asked.
     """
 
-    __slots__ = ("asked", "outcome", "queue", "rows", "settle", "size_bytes", "tag", "until")
+    __slots__ = ("asked", "outcome", "queue", "rows", "settle", "since", "size_bytes", "tag", "until")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Job(Generic[AskedT, MadeT]):
         tag: object = None,
     ) -> None:
         self.asked = asked
+        self.since = time.monotonic()
         self.rows = rows
         self.size_bytes = size_bytes
         self.settle = settle
@@ -100,13 +102,15 @@ class Batcher(Generic[AskedT, MadeT]):
         self._retired = False
         self._thread: threading.Thread | None = None
         self._pace_s = 0.0
+        self.busy_count = 0
         self.batch_count = 0
         self.row_count = 0
+        self.counts = QueueCounts()
         self.size_counts = [0] * (len(SIZE_CLASSES) + 1)
 
     @property
     def waiting_count(self) -> int:
-        """How many requests wait."""
+        """How many requests wait. `busy_count` says how many are being worked on."""
         return len(self._waiting)
 
     def add(self, job: Job[AskedT, MadeT]) -> None:
@@ -121,6 +125,7 @@ class Batcher(Generic[AskedT, MadeT]):
             if waiting and (
                 waiting >= limits.waiting_requests or self._waiting_bytes + job.size_bytes > limits.waiting_bytes
             ):
+                self.counts.fates[Fate.REFUSED] += 1
                 raise Overloaded(
                     f"{waiting} requests are waiting for '{self._name}' already; come again later",
                     retry_after_s=self._retry_after_s(waiting),
@@ -145,6 +150,7 @@ class Batcher(Generic[AskedT, MadeT]):
             except ValueError:
                 return False
             self._waiting_bytes -= job.size_bytes
+            self.counts.fates[Fate.DROPPED] += 1
             return True
 
     def retire(self) -> None:
@@ -164,9 +170,11 @@ class Batcher(Generic[AskedT, MadeT]):
 
     def _run(self) -> None:
         while jobs := self._take():
-            jobs = _in_time(jobs)
+            self.busy_count = len(jobs)
+            jobs = self._in_time(jobs)
             if jobs:
                 self._turn(jobs)
+            self.busy_count = 0
             del jobs  # an idle thread keeps no request alive
 
     def _take(self) -> list[Job[AskedT, MadeT]]:
@@ -188,6 +196,16 @@ class Batcher(Generic[AskedT, MadeT]):
                 self._waiting_bytes -= job.size_bytes
             return jobs
 
+    def _in_time(self, jobs: list[Job[AskedT, MadeT]]) -> list[Job[AskedT, MadeT]]:
+        """Return the jobs that somebody still wants, and settle the others."""
+        now = time.monotonic()
+        late = [job for job in jobs if job.until < now]
+        if not late:
+            return jobs
+        self.counts.fates[Fate.EXPIRED] += len(late)
+        _settle(late, [DeadlineExceeded("the time for this request was over before its turn") for _ in late])
+        return [job for job in jobs if job.until >= now]
+
     def _turn(self, jobs: Sequence[Job[AskedT, MadeT]]) -> None:
         began = time.monotonic()
         try:
@@ -195,25 +213,24 @@ class Batcher(Generic[AskedT, MadeT]):
         except Exception as error:  # noqa: BLE001 -- whatever it is, everybody of the turn has to hear of it
             _log.error("turn_failed", queue=self._name, exc_info=True)
             outcomes = [error] * len(jobs)
-        self._count(jobs, time.monotonic() - began)
+        self._count(jobs, outcomes, began)
         _settle(jobs, outcomes)
 
-    def _count(self, jobs: Sequence[Job[AskedT, MadeT]], took_s: float) -> None:
+    def _count(self, jobs: Sequence[Job[AskedT, MadeT]], outcomes: Sequence[MadeT | Exception], began_s: float) -> None:
+        now_s, counts = time.monotonic(), self.counts
+        failed = 0
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                failed += 1
+            else:
+                counts.durations.add(now_s - job.since)
+        counts.fates[Fate.FAILED] += failed
+        counts.fates[Fate.ANSWERED] += len(jobs) - failed
         rows = sum(job.rows for job in jobs)
         self.batch_count += 1
         self.row_count += rows
         self.size_counts[next((at for at, most in enumerate(SIZE_CLASSES) if rows <= most), len(SIZE_CLASSES))] += 1
-        self._pace_s += NEWEST_SHARE * (took_s / len(jobs) - self._pace_s)
-
-
-def _in_time(jobs: list[Job[AskedT, MadeT]]) -> list[Job[AskedT, MadeT]]:
-    """Return the jobs that somebody still wants, and settle the others."""
-    now = time.monotonic()
-    late = [job for job in jobs if job.until < now]
-    if not late:
-        return jobs
-    _settle(late, [DeadlineExceeded("the time for this request was over before its turn") for _ in late])
-    return [job for job in jobs if job.until >= now]
+        self._pace_s += NEWEST_SHARE * ((now_s - began_s) / len(jobs) - self._pace_s)
 
 
 def _settle(jobs: Sequence[Job[AskedT, MadeT]], outcomes: Sequence[MadeT | Exception]) -> None:

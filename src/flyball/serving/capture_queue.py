@@ -29,7 +29,10 @@ class LossKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureCounters:
-    """What capture has done since the process started. `waiting_rows` and `spooled_bytes` are of this moment."""
+    """What capture has done since the process started. `waiting_rows`, `spooled_bytes` and `lag_s` are of this moment.
+
+    `lag_s` is how long the oldest file has waited to be shipped, 0 when none waits.
+    """
 
     offered_rows: int
     written_rows: int
@@ -37,6 +40,7 @@ class CaptureCounters:
     waiting_rows: int
     spooled_bytes: int
     lost_rows: Mapping[LossKind, int]
+    lag_s: float = 0.0
 
     @property
     def dropped_rows(self) -> int:

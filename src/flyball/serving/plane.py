@@ -83,17 +83,12 @@ class DataPlane:
         self._limits = limits or BatchLimits()
         # Routing and the queues of its versions, replaced together.
         self._current: tuple[Routing, Mapping[int, Queue]] | None = None
-        self._shadowing = Shadowing()
+        self.shadows: Shadowing[Asked] = Shadowing(endpoint)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names this plane answers to: those of the endpoint and of its model."""
         return (self.endpoint, self.model)
-
-    @property
-    def shadows_dropped(self) -> int:
-        """How many requests the shadows had no time for."""
-        return self._shadowing.dropped
 
     @property
     def ready(self) -> bool:
@@ -141,6 +136,7 @@ class DataPlane:
         for version, loaded in routing.versions.items():
             same = before is not None and before[0].versions.get(version) is loaded
             queues[version] = kept[version] if same else self._queue(loaded)
+        self.shadows.allow(routing.versions.values())
         self._current = routing, queues
         for queue in kept.values():
             if queue not in queues.values():
@@ -198,7 +194,7 @@ class DataPlane:
             queue.retire()
         for queue in queues:
             queue.join(CLOSING_S)
-        self._shadowing.close()
+        self.shadows.close()
 
     def _in_force(self) -> tuple[Routing, Mapping[int, Queue]]:
         current = self._current
@@ -253,7 +249,8 @@ class DataPlane:
     def _answered(self, asked: Asked, made: Predicted, loaded: LoadedVersion) -> InferAnswer:
         """Return the answer, after it was shown to the shadows."""
         for shadow in asked.shadows:
-            self._shadowing.offer(partial(self._watch, asked, shadow))
+            work = partial(self._watch, shadow)
+            self.shadows.offer(shadow, asked, work, rows=len(asked.prediction_ids), size_bytes=asked.request.size_bytes)
         return InferAnswer(
             request_id=asked.request.request_id,
             version=loaded.version,
@@ -262,14 +259,14 @@ class DataPlane:
             prediction=made.prediction,
         )
 
-    def _watch(self, asked: Asked, loaded: LoadedVersion) -> None:
+    def _watch(self, loaded: LoadedVersion, every: Sequence[Asked]) -> list[InferAnswer | Exception]:
         """Let a version see what was answered, under the same ids and times."""
-        seen = dataclasses.replace(
-            asked, served_ms=self._clock.now_ms(), began_s=time.perf_counter(), role=SHADOW, shadows=(), timing=None
-        )
-        [outcome] = self._answer(loaded, [seen])
-        if isinstance(outcome, Exception):
-            raise outcome
+        now_ms, now_s = self._clock.now_ms(), time.perf_counter()
+        seen = [
+            dataclasses.replace(asked, served_ms=now_ms, began_s=now_s, role=SHADOW, shadows=(), timing=None)
+            for asked in every
+        ]
+        return self._answer(loaded, seen)
 
 
 def _choice(routing: Routing, request: InferRequest) -> Choice:

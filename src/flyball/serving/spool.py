@@ -97,6 +97,7 @@ class Spool:
             waiting_rows=waiting,
             spooled_bytes=self._folder.size_bytes,
             lost_rows=lost,
+            lag_s=self._folder.lag_s(),
         )
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +44,13 @@ class SpoolFolder:
     def size_bytes(self) -> int:
         """The bytes of the files that wait."""
         return self._bytes
+
+    def lag_s(self) -> float:
+        """Return how long the oldest file has waited; 0 when there is none."""
+        for oldest in self.files():
+            with contextlib.suppress(FileNotFoundError):  # it was shipped meanwhile
+                return max(0.0, time.time() - oldest.stat().st_mtime)
+        return 0.0
 
     def write(self, table: pa.Table) -> None:
         """Write a file; when this returns, it survives a loss of power.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,18 @@ from flyball.serving.plane import MAX_ROWS, DataPlane, LoadedVersion, Routing
 from flyball.serving.ports import Choice, Pick
 from flyball.serving.requests import InferRequest
 from flyball.serving.served_model import ServedModel, load_model
+from flyball.serving.shadowing import LIMITS
 from flyball.serving.signature import NamedRows
 
 NOW = ManualClock().now_ms()
+WAIT_S = 60
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline, f"it did not happen in {WAIT_S} s"
+        time.sleep(0.005)
 
 
 class ListCapture:
@@ -205,6 +216,60 @@ def test_a_shadow_that_breaks_or_hangs_harms_nobody(
     go.set()
     plane.close()
     assert {batch.role for batch in capture.batches} == {"champion"}
+
+
+def test_what_waits_for_a_shadow_is_shown_to_it_together(
+    plane: DataPlane, capture: ListCapture, model: ServedModel, frame: pd.DataFrame
+) -> None:
+    go, began, sizes = threading.Event(), threading.Event(), []
+
+    class Held(Constant):
+        def predict(self, columns: Columns) -> Prediction:
+            began.set()
+            assert go.wait(WAIT_S)
+            sizes.append(len(next(iter(columns.values()))))
+            return super().predict(columns)
+
+    plane.switch(routing(model, shadow=Held(3)))
+    asked = [f"r{number}" for number in range(9)]
+    for name in asked:
+        plane.infer(InferRequest(rows=rows(frame, 1), request_id=name))
+        assert began.wait(WAIT_S)  # the first is in hand before the second comes
+    go.set()
+    wait_until(lambda: len(capture.batches) == 2 * len(asked))
+    assert sizes == [1, 8]
+    watched = [batch for batch in capture.batches if batch.role == "shadow"]
+    assert [batch.request_id for batch in watched] == asked
+    served = {batch.request_id: batch.prediction_ids for batch in capture.batches if batch.role == "champion"}
+    assert {batch.request_id: batch.prediction_ids for batch in watched} == served
+    assert (plane.shadows.dropped, plane.shadows.failed) == (0, 0)
+
+
+def test_a_shadow_that_cannot_keep_up_sees_less_and_one_that_is_gone_sees_nothing(
+    plane: DataPlane, capture: ListCapture, model: ServedModel, frame: pd.DataFrame
+) -> None:
+    go, began = threading.Event(), threading.Event()
+
+    class Held(Constant):
+        def predict(self, columns: Columns) -> Prediction:
+            began.set()
+            assert go.wait(WAIT_S)
+            raise RuntimeError("broken")
+
+    with_shadow = routing(model, shadow=Held(3))
+    plane.switch(with_shadow)
+    plane.infer(InferRequest(rows=rows(frame, 1)))
+    assert began.wait(WAIT_S)
+    for _ in range(300):
+        plane.infer(InferRequest(rows=rows(frame, 1)))
+    waited = LIMITS.waiting_requests
+    assert plane.shadows.dropped == 300 - waited
+    plane.switch(routing(model))
+    go.set()
+    wait_until(lambda: plane.shadows.failed == 1 + waited)
+    assert {batch.role for batch in capture.batches} == {"champion"}
+    plane.shadows.offer(with_shadow.versions[3], None, lambda _: [], rows=1, size_bytes=1)  # type: ignore[arg-type]
+    assert plane.shadows.dropped == 300 - waited + 1
 
 
 def test_requests_from_many_threads_during_switches_get_answers_of_one_version_each(

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from flyball.kernel.errors import DeadlineExceeded
 from flyball.server.inference.encodings import unfolded
 from flyball.server.inference.exchange import Asker, Exchange
 from flyball.server.inference.http import Answer, Call, Receive, whole_number
+from flyball.server.inference.limits import BodyRoom, RequestLimits
 from flyball.server.inference.waiting import WaitingRoom
 from flyball.serving.host import ModelHost
 from flyball.serving.plane import DataPlane
@@ -29,10 +31,12 @@ ResultT = TypeVar("ResultT")
 class Answering:
     """Read, predict, write. Belongs to one event loop."""
 
-    def __init__(self, host: ModelHost, *, max_request_bytes: int) -> None:
+    def __init__(self, host: ModelHost, *, max_request_bytes: int, limits: RequestLimits | None = None) -> None:
         self.host = host
         self.max_request_bytes = max_request_bytes
-        self._room = WaitingRoom()
+        self._limits = limits or RequestLimits()
+        self.bodies = BodyRoom(self._limits.bodies_bytes)
+        self._room = WaitingRoom(timeout_s=self._limits.timeout_s)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bodies")
 
     @property
@@ -45,24 +49,41 @@ class Answering:
 
         Raises:
             FlyballError: what `read` raises, and what `DataPlane.infer` does.
+            Overloaded: the bodies of other requests leave no room for this one.
             DeadlineExceeded: the time that the header or the request gives is over.
             ClientGone: nobody waits for the answer any more.
         """
         timeout_s = _timeout_s(call)
-        sent = await call.body(limit_bytes=self.max_request_bytes)
         encoding = call.header(b"content-encoding")
+        # A folded body, and one that does not say its length, may be as large as any.
+        most = self.max_request_bytes
+        taken = self.bodies.take(most if encoding else min(call.length(default=most), most))
+        try:
+            sent = await self._body(call, large=taken > READ_HERE_BYTES)
 
-        def parse() -> Exchange:
-            return read(unfolded(sent, encoding, limit_bytes=self.max_request_bytes) if encoding else sent)
+            def parse() -> Exchange:
+                return read(unfolded(sent, encoding, limit_bytes=self.max_request_bytes) if encoding else sent)
 
-        # A folded body may be much larger than it looks.
-        asked = parse() if len(sent) <= READ_HERE_BYTES and not encoding else await self.elsewhere(parse)
-        answer = await self.predict(
-            plane, asked.request, timeout_s=shorter(timeout_s, asked.timeout_s), receive=call.receive
-        )
-        reply = await self.written(lambda: asked.write(answer), answer)
+            asked = parse() if len(sent) <= READ_HERE_BYTES and not encoding else await self.elsewhere(parse)
+            taken = self.bodies.change(taken, asked.request.size_bytes)
+            answer = await self.predict(
+                plane, asked.request, timeout_s=shorter(timeout_s, asked.timeout_s), receive=call.receive
+            )
+            reply = await self.written(lambda: asked.write(answer), answer)
+        finally:
+            self.bodies.give_back(taken)
         headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
         return Answer(reply.body, content_type=reply.media_type.encode(), headers=headers)
+
+    async def _body(self, call: Call, *, large: bool) -> bytes:
+        """Return the body; a large one takes room from others, so it has to come in time."""
+        if not large:
+            return await call.body(limit_bytes=self.max_request_bytes)
+        try:
+            async with asyncio.timeout(self._limits.timeout_s):
+                return await call.body(limit_bytes=self.max_request_bytes)
+        except TimeoutError as error:
+            raise DeadlineExceeded("the body did not come in time") from error
 
     async def plane(self, name: str) -> DataPlane:
         """Return the plane of a model; one that was evicted is brought back first, while others are answered.

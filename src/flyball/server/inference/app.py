@@ -10,6 +10,7 @@ from flyball.server.inference.answering import Answering
 from flyball.server.inference.authorisation import Anyone, Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
+from flyball.server.inference.limits import RequestLimits
 from flyball.server.inference.metrics import RequestCounts
 from flyball.server.inference.routes import Match, Route, RouteTable
 from flyball.server.inference.verbs import all_routes
@@ -63,11 +64,17 @@ class InferenceApp:
 
 
 def build_app(
-    host: ModelHost | DataPlane, *, authorise: Authorise | None, max_request_bytes: int, routes: Routes = all_routes
+    host: ModelHost | DataPlane,
+    *,
+    authorise: Authorise | None,
+    max_request_bytes: int,
+    limits: RequestLimits | None = None,
+    routes: Routes = all_routes,
 ) -> InferenceApp:
     """Build the application over many models, or over one.
 
     Health and version answer without a token: they say nothing about the model, and probes carry none.
     """
     models = FixedHost([host]) if isinstance(host, DataPlane) else host
-    return InferenceApp(Answering(models, max_request_bytes=max_request_bytes), authorise=authorise, routes=routes)
+    answering = Answering(models, max_request_bytes=max_request_bytes, limits=limits)
+    return InferenceApp(answering, authorise=authorise, routes=routes)

@@ -101,10 +101,14 @@ class GrpcInference:
         answering, name = self._answering, message.model_name
         plane = await answering.plane(name)
         asker = asker_of(plane, caller=caller, model=name, version=message.model_version)
-        asked = read_message(message, asker)
-        timeout_s = shorter(context.time_remaining(), asked.timeout_s)
-        answer = await answering.predict(plane, asked.request, timeout_s=timeout_s, receive=None)
-        return await answering.written(lambda: asked.write(answer), answer)
+        taken = answering.bodies.take(message.ByteSize())
+        try:
+            asked = read_message(message, asker)
+            timeout_s = shorter(context.time_remaining(), asked.timeout_s)
+            answer = await answering.predict(plane, asked.request, timeout_s=timeout_s, receive=None)
+            return await answering.written(lambda: asked.write(answer), answer)
+        finally:
+            answering.bodies.give_back(taken)
 
     async def live(self, _message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
         """Tell whether the process answers."""

@@ -71,6 +71,11 @@ class Call:
         value = self.headers.get(name)
         return default if value is None else value.decode("latin-1")
 
+    def length(self, *, default: int) -> int:
+        """Return how many bytes the body has, as its head says; the default where it does not."""
+        declared = self.headers.get(b"content-length", b"")
+        return int(declared) if declared.isdigit() else default
+
     async def body(self, *, limit_bytes: int) -> bytes:
         """Return the whole body.
 

@@ -5,8 +5,7 @@ Counting costs a request two additions; everything else is done when somebody lo
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.telemetry import CONTENT_TYPE, Distribution, Family, FamilyKind, Sample, exposition
@@ -14,11 +13,11 @@ from flyball.server.inference.answering import Answering
 from flyball.server.inference.http import Answer, Call
 from flyball.server.inference.routes import Route, get
 from flyball.serving.batching import SIZE_CLASSES
+from flyball.serving.capture_queue import CaptureCounters
+from flyball.serving.counting import SECONDS, Durations
 from flyball.serving.plane import DataPlane, Queue
 from flyball.serving.spool import Spool
 
-# From what a small model needs to what nobody waits for.
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PREFIX = "flyball_inference"
 
 
@@ -27,8 +26,7 @@ class RequestCounts:
 
     def __init__(self) -> None:
         self.statuses: dict[tuple[str, int], int] = {}
-        self.durations: dict[str, list[int]] = {}
-        self.seconds: dict[str, float] = {}
+        self.durations: dict[str, Durations] = {}
 
     def count(self, route: str, status: int, took_s: float) -> None:
         """Note a request that was answered."""
@@ -36,10 +34,8 @@ class RequestCounts:
         self.statuses[key] = self.statuses.get(key, 0) + 1
         durations = self.durations.get(route)
         if durations is None:
-            self.seconds[route] = 0.0
-            durations = self.durations[route] = [0] * (len(SECONDS) + 1)
-        durations[bisect_left(SECONDS, took_s)] += 1
-        self.seconds[route] += took_s
+            durations = self.durations[route] = Durations()
+        durations.add(took_s)
 
 
 class Metrics:
@@ -63,10 +59,17 @@ def served_figures(answering: Answering, counts: RequestCounts) -> list[Family]:
     planes = answering.host.planes()
     queues = [(plane, version, queue) for plane in planes for version, queue in plane.queues().items()]
     captures = [(plane.endpoint, plane.capture) for plane in planes if isinstance(plane.capture, Spool)]
-    return [*_requests(counts, answering.waiting_count), *_queued(queues), _shadowed(planes), *_captured(captures)]
+    return [
+        *_requests(counts),
+        *_held(answering),
+        *_fates(queues),
+        *_queued(queues),
+        *_shadowed(planes),
+        *_captured([(model, spool.counters) for model, spool in captures]),
+    ]
 
 
-def _requests(counts: RequestCounts, waiting: int) -> Iterator[Family]:
+def _requests(counts: RequestCounts) -> Iterator[Family]:
     yield Family(
         name=f"{PREFIX}_requests",
         kind=FamilyKind.COUNTER,
@@ -83,15 +86,53 @@ def _requests(counts: RequestCounts, waiting: int) -> Iterator[Family]:
         unit="s",
         what="Time from the head of a request to its answer.",
         distributions=[
-            Distribution(labels={"route": route}, bounds=SECONDS, counts=tuple(durations), total=counts.seconds[route])
-            for route, durations in sorted(counts.durations.copy().items())
+            _taken({"route": route}, durations) for route, durations in sorted(counts.durations.copy().items())
         ],
     )
+
+
+def _held(answering: Answering) -> Iterator[Family]:
     yield Family(
         name=f"{PREFIX}_in_flight",
         unit="{request}",
         what="Requests that wait for their prediction.",
-        samples=[Sample(labels={}, value=waiting)],
+        samples=[Sample(labels={}, value=answering.waiting_count)],
+    )
+    yield Family(
+        name=f"{PREFIX}_bodies_bytes",
+        unit="By",
+        what="Bytes of the requests that are held, from their reading to their answer.",
+        samples=[Sample(labels={}, value=answering.bodies.held_bytes)],
+    )
+
+
+def _fates(queues: Sequence[tuple[DataPlane, int, Queue]]) -> Iterator[Family]:
+    yield Family(
+        name=f"{PREFIX}_version_requests",
+        kind=FamilyKind.COUNTER,
+        unit="{request}",
+        what="Requests that were sent to a version, by what became of them.",
+        samples=[
+            Sample(labels={**_version(plane, version), "fate": fate.value}, value=count)
+            for plane, version, queue in queues
+            for fate, count in queue.counts.fates.items()
+        ],
+    )
+    yield Family(
+        name=f"{PREFIX}_version_seconds",
+        kind=FamilyKind.HISTOGRAM,
+        unit="s",
+        what="Time from the queueing of a request to its answer, by version.",
+        distributions=[_taken(_version(plane, version), queue.counts.durations) for plane, version, queue in queues],
+    )
+    yield Family(
+        name=f"{PREFIX}_version_in_flight",
+        unit="{request}",
+        what="Requests that wait for a version, or are being predicted by it.",
+        samples=[
+            Sample(labels=_version(plane, version), value=queue.waiting_count + queue.busy_count)
+            for plane, version, queue in queues
+        ],
     )
 
 
@@ -121,18 +162,24 @@ def _queued(queues: Sequence[tuple[DataPlane, int, Queue]]) -> Iterator[Family]:
     )
 
 
-def _shadowed(planes: Sequence[DataPlane]) -> Family:
-    return Family(
+def _shadowed(planes: Sequence[DataPlane]) -> Iterator[Family]:
+    yield Family(
         name=f"{PREFIX}_shadow_dropped",
         kind=FamilyKind.COUNTER,
         unit="{request}",
         what="Requests that a shadow had no time for.",
-        samples=[Sample(labels={"model": plane.endpoint}, value=plane.shadows_dropped) for plane in planes],
+        samples=[Sample(labels={"model": plane.endpoint}, value=plane.shadows.dropped) for plane in planes],
+    )
+    yield Family(
+        name=f"{PREFIX}_shadow_failed",
+        kind=FamilyKind.COUNTER,
+        unit="{request}",
+        what="Requests that a shadow could not predict.",
+        samples=[Sample(labels={"model": plane.endpoint}, value=plane.shadows.failed) for plane in planes],
     )
 
 
-def _captured(captures: Sequence[tuple[str, Spool]]) -> Iterator[Family]:
-    counters = [(model, spool.counters) for model, spool in captures]
+def _captured(counters: Sequence[tuple[str, CaptureCounters]]) -> Iterator[Family]:
     yield Family(
         name=f"{PREFIX}_captured_rows",
         kind=FamilyKind.COUNTER,
@@ -159,12 +206,32 @@ def _captured(captures: Sequence[tuple[str, Spool]]) -> Iterator[Family]:
             for reason, rows in sorted(counted.lost_rows.items())
         ],
     )
+    yield from _behind(counters)
+
+
+def _behind(counters: Sequence[tuple[str, CaptureCounters]]) -> Iterator[Family]:
     yield Family(
         name=f"{PREFIX}_capture_waiting_rows",
         unit="{row}",
         what="Predictions in memory that are not on disk yet.",
         samples=[Sample(labels={"model": model}, value=counted.waiting_rows) for model, counted in counters],
     )
+    yield Family(
+        name=f"{PREFIX}_capture_spooled_bytes",
+        unit="By",
+        what="Bytes of predictions on disk that were not shipped yet.",
+        samples=[Sample(labels={"model": model}, value=counted.spooled_bytes) for model, counted in counters],
+    )
+    yield Family(
+        name=f"{PREFIX}_capture_lag_seconds",
+        unit="s",
+        what="How long the oldest prediction on disk has waited to be shipped.",
+        samples=[Sample(labels={"model": model}, value=counted.lag_s) for model, counted in counters],
+    )
+
+
+def _taken(labels: Mapping[str, str], durations: Durations) -> Distribution:
+    return Distribution(labels=labels, bounds=SECONDS, counts=tuple(durations.counts), total=durations.total_s)
 
 
 def _version(plane: DataPlane, version: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ from flyball.kernel.settings import Settings
 from flyball.server.capture_key import capture_key
 from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import Authorise
+from flyball.server.inference.limits import RequestLimits, batch_limits
 from flyball.server.inference.listening import listen_until_signal, load_grpc
 from flyball.server.inference.metrics import served_figures
 from flyball.server.inference.tracing import traced
@@ -91,7 +92,7 @@ def serve(
             flush_ms=settings.capture_flush_ms,
             key=capture_key(settings),
         )
-        plane = DataPlane(endpoint, model, capture=spool, clock=clock)
+        plane = DataPlane(endpoint, model, capture=spool, clock=clock, limits=batch_limits(settings))
         watcher = RoutingWatcher(
             plane,
             current_routing=surroundings.current_routing,
@@ -105,7 +106,10 @@ def serve(
             configure=partial(_configure, spool),
         )
         app = build_app(
-            FixedHost([plane]), authorise=surroundings.authorise, max_request_bytes=settings.max_request_bytes
+            FixedHost([plane]),
+            authorise=surroundings.authorise,
+            max_request_bytes=settings.max_request_bytes,
+            limits=RequestLimits.by(settings),
         )
         _log.info("serving", endpoint=endpoint, url=url)
         watcher.start()

@@ -26,6 +26,7 @@ from flyball.kernel.settings import Settings
 from flyball.server.home import OTHERS, prepare_home, sync_folder, write_private
 from flyball.server.inference.app import Routes, build_app
 from flyball.server.inference.authorisation import Authorise
+from flyball.server.inference.limits import RequestLimits, batch_limits
 from flyball.server.inference.listening import Beside, listen_until_signal, load_grpc
 from flyball.server.inference.metrics import served_figures
 from flyball.server.inference.process import prefer_one_thread
@@ -128,7 +129,13 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
             routes, beside = container_routes, Beside(partial(_load_all, host))
         else:
             _load_all(host)
-        app = build_app(host, authorise=authorise, max_request_bytes=settings.max_request_bytes, routes=routes)
+        app = build_app(
+            host,
+            authorise=authorise,
+            max_request_bytes=settings.max_request_bytes,
+            limits=RequestLimits.by(settings),
+            routes=routes,
+        )
         _announce(options, host, listener.getsockname()[1], settings=settings, announce=announce)
         figures = partial(served_figures, app.answering, app.counts)
         stack.enter_context(reported(figures, settings, instance=",".join(host.names)))
@@ -144,10 +151,10 @@ def _open_host(options: ServeOptions, settings: Settings, stack: contextlib.Exit
         name: {version: ModelFolder(path=path, digest=tree_digest(path)) for version, path in versions.items()}
         for name, versions in options.models.items()
     }
-    clock = SystemClock()
+    clock, limits = SystemClock(), batch_limits(settings)
     host = FolderHost(
         folders,
-        open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock),
+        open_plane=lambda name: DataPlane(name, name, capture=captures[name], clock=clock, limits=limits),
         load=stack.enter_context(model_loader(settings, clock=clock, tell=_log_certificate)),
         memory_bytes=options.memory_bytes,
     )

@@ -31,9 +31,14 @@ class _Wait:
 
 
 class WaitingRoom:
-    """Where requests wait. Belongs to one event loop, the one it is first used on."""
+    """Where requests wait. Belongs to one event loop, the one it is first used on.
 
-    def __init__(self) -> None:
+    `timeout_s` is the time of a request that does not say its own. It is looked after by the sweep: a timer for each request
+    would cost more than most of them.
+    """
+
+    def __init__(self, *, timeout_s: float = math.inf) -> None:
+        self._timeout_s = timeout_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[InferJob, _Wait] = {}
         self._sleeping: dict[Queue, None] = {}
@@ -53,17 +58,17 @@ class WaitingRoom:
         does not run if it has not begun.
 
         Raises:
-            DeadlineExceeded: `timeout_s` is over.
+            DeadlineExceeded: `timeout_s` is over, or the time of those that do not give one.
             ClientGone: nobody wants to know any more.
             FlyballError: as `DataPlane.infer`.
         """
         loop = self._loop or self._settle_in()
         wait = _Wait(loop.create_future(), receive)
-        until = math.inf if timeout_s is None else wait.since + timeout_s
+        until = wait.since + (self._timeout_s if timeout_s is None else timeout_s)
         job = plane.submit(request, settle=self._settle, until=until, tag=wait)
         self._waiting[job] = wait
         self._wake_soon(loop, job.queue)
-        if not self._sweeping and receive is not None:
+        if not self._sweeping:
             self._sweeping = True
             loop.call_later(WATCHED_AFTER_S, self._sweep)
         timer = None if timeout_s is None else loop.call_later(timeout_s, self._expire, job)
@@ -104,11 +109,14 @@ class WaitingRoom:
             wait.answered.set_exception(DeadlineExceeded("the time for this request is over; it was given up"))
 
     def _sweep(self) -> None:
-        """Begin to watch what has waited for a while."""
-        before = time.monotonic() - WATCHED_AFTER_S
+        """Give up those whose time is over, and begin to watch what has waited for a while."""
+        now = time.monotonic()
+        before = now - WATCHED_AFTER_S
         assert self._loop is not None
-        for wait in self._waiting.values():
-            if wait.watch is None and wait.receive is not None and wait.since <= before:
+        for job, wait in self._waiting.items():
+            if job.until <= now:
+                self._expire(job)
+            elif wait.watch is None and wait.receive is not None and wait.since <= before:
                 wait.watch = self._loop.create_task(_watch(wait, wait.receive))
         self._sweeping = bool(self._waiting)
         if self._sweeping:
