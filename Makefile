@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-clients test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
+.PHONY: help venv demo demo-once test test-clients test-ray test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,7 +24,11 @@ test-clients: venv ## the model server asked by Triton's and KServe's clients, w
 	@python3 tools/bootstrap.py clients
 	@$(BIN)/python -m pytest tests/protocol/clients
 
-test-frameworks: test-clients ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
+test-ray: ## jobs on a Ray cluster of two nodes, and the prediction log read by Polars, in an environment of its own
+	@python3 tools/bootstrap.py ray
+	@.venv-ray/bin/python -m pytest -q --confcutdir tests/protocol/ray tests/protocol/ray
+
+test-frameworks: test-clients test-ray ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
 	@python3 tools/bootstrap.py frameworks
 	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks tests/conformance/frameworks
 
@@ -57,9 +61,10 @@ format: venv ## mend what ruff can mend
 
 lock: venv ## resolve again; the lock names no host, so that it works behind any mirror
 	@$(BIN)/uv lock --upgrade
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --no-emit-project --no-header -o requirements/dev.lock
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra ray --group dev --no-emit-project --no-header -o requirements/dev.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra ray --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/clients.in -o requirements/clients.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra server --extra sklearn --extra isolation --extra ray requirements/ray.in -c requirements/dev.lock -o requirements/ray.lock
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
@@ -81,4 +86,4 @@ changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
 
 clean:
-	rm -rf .venv .venv-clients .venv-frameworks build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-clients .venv-frameworks .venv-ray build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,8 @@
 """Make `.venv` from the lock with nothing but a Python and its standard library.
 
-Run as `python3 tools/bootstrap.py`, or with `frameworks` for the environment in which the heavy libraries are tried, or with
-`clients` for the one of the clients that ask the model server. It is safe to run again: it ends at once when the environment
-already matches the lock.
+Run as `python3 tools/bootstrap.py`, or with the name of another environment: `frameworks` for the heavy libraries, `clients` for the
+clients that ask the model server, `ray` for a Ray cluster. It is safe to run again: it ends at once when the environment already
+matches the lock.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ ENVIRONMENTS = {
         lock=REQUIREMENTS / "frameworks.lock",
         by_pip=(REQUIREMENTS / "torch.txt",),
     ),
+    "ray": Environment(folder=ROOT / ".venv-ray", lock=REQUIREMENTS / "ray.lock"),
     "clients": Environment(folder=ROOT / ".venv-clients", lock=REQUIREMENTS / "clients.lock", with_project=False),
 }
 

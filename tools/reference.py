@@ -32,9 +32,9 @@ PORTS = {
         "flyball.serving.ports:Flavour",
         "A class, named after the flavour's key in an `MLmodel` file.",
     ),
-    "flyball.score_runners": (
-        "flyball.serving.score_runner:ScoreRunner",
-        "A class without arguments, named as `flyball score --runner` calls it.",
+    "flyball.runners": (
+        "flyball.kernel.runners.ports:PartRunner",
+        "A class without arguments, named as `--runner` calls it.",
     ),
     "flyball.gates": ("flyball.registry.ports:Gate", "A class, named after the rule as policies write it."),
 }

@@ -30,6 +30,7 @@ from flyball.serving.isolation.environments import Environments
 from flyball.serving.isolation.making import Maker, fault_of
 from flyball.serving.isolation.placement import IN_THE_SERVER, Isolation, IsolationChoice, environments_of
 from flyball.serving.isolation.requirements import HERE, ModelLock
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.isolation.turns import Turns
 from flyball.serving.plane import DataPlane, LoadedVersion, Routing
 from flyball.serving.ports import Choice, Pick
@@ -74,7 +75,7 @@ def folder(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def old(settings: Settings, folder: Path) -> Iterator[ServedModel]:
-    model = load_model(folder, allow_pickle=False, isolation=Isolation.by(settings))
+    model = load_model(folder, allow_pickle=False, isolation=IsolationRules.by(settings).open())
     yield model
     model.close()
 
@@ -104,7 +105,7 @@ def test_one_environment_was_made_and_it_holds_what_the_lock_says(settings: Sett
 
 
 def test_without_isolation_the_flavour_says_what_is_wrong(folder: Path, settings: Settings) -> None:
-    never = Isolation.by(dataclasses.replace(settings, isolation="never"))
+    never = IsolationRules.by(dataclasses.replace(settings, isolation="never")).open()
     for isolation in (None, never):
         with pytest.raises(Unsupported, match=f"trained with scikit-learn {TRAINED_WITH}"):
             load_model(folder, allow_pickle=False, isolation=isolation)
@@ -196,8 +197,8 @@ def test_a_model_that_agrees_runs_in_the_server_and_on_request_in_a_process_of_i
     rows = np.random.default_rng(1).random((50, 3))
     skops.io.dump(LogisticRegression().fit(rows, rows[:, 0] > 0.5), folder / "model.skops")
     settings = Settings(home=tmp_path / "home")
-    here = load_model(folder, allow_pickle=False, isolation=Isolation.by(settings))
-    always = Isolation.by(dataclasses.replace(settings, isolation="always"))
+    here = load_model(folder, allow_pickle=False, isolation=IsolationRules.by(settings).open())
+    always = IsolationRules.by(dataclasses.replace(settings, isolation="always")).open()
     apart = load_model(folder, allow_pickle=False, isolation=always)
     assert here.place == IN_THE_SERVER
     assert apart.place.startswith("in a process of its own, the server's environment")

@@ -32,7 +32,7 @@ REGISTERED = "models:/"
 @click.option(
     "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="processes that hold the model"
 )
-@click.option("--runner", default="local", show_default=True, help="who runs the workers (flyball.score_runners)")
+@click.option("--runner", default="local", show_default=True, help="who runs the workers (flyball.runners)")
 @click.option(
     "--part-rows",
     type=click.IntRange(1),
@@ -59,10 +59,13 @@ def score(
     MODEL is models:/NAME/VERSION, models:/NAME@ALIAS, or the folder of a model. INPUT is a .parquet or .csv file, or a folder of
     such. OUTPUT is a .parquet or .csv file, or a folder of parts. Run the same command again after a break: it goes on where it was.
     """
+    from flyball.kernel.runners import open_runner
+    from flyball.serving.isolation.rules import IsolationRules
     from flyball.serving.score_job import Task, run_job
-    from flyball.serving.score_runner import open_runner
 
-    with _model_folder(model) as (folder, digest), _watching() as progress:
+    settings = load_settings()
+
+    with _model_folder(model, beside=output) as (folder, digest), _watching() as progress:
         task = Task(
             model_folder=folder,
             model=model,
@@ -72,7 +75,8 @@ def score(
             keep=keep,
             part_rows=part_rows,
             workers=workers,
-            allow_pickle=allow_pickle or load_settings().allow_pickle,
+            allow_pickle=allow_pickle or settings.allow_pickle,
+            isolation=IsolationRules.by(settings),
         )
         made = run_job(task, open_runner(runner), progress=progress)
     again = f", {made.kept_parts} parts were there" if made.kept_parts else ""
@@ -80,8 +84,8 @@ def score(
 
 
 @contextlib.contextmanager
-def _model_folder(model: str) -> Iterator[tuple[Path, str]]:
-    """Lend a folder with the model's files, and their digest."""
+def _model_folder(model: str, *, beside: Path) -> Iterator[tuple[Path, str]]:
+    """Lend a folder with the model's files, and their digest; what is fetched lies beside the output, which every worker sees."""
     from flyball.serving.score_model import tree_digest
 
     if not model.startswith(REGISTERED):
@@ -91,7 +95,8 @@ def _model_folder(model: str) -> Iterator[tuple[Path, str]]:
         yield folder, tree_digest(folder)
         return
     name, version = _named(model)
-    with tempfile.TemporaryDirectory(prefix="flyball-model-") as into:
+    beside.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".flyball-model-", dir=beside.absolute().parent) as into:
         folder, client = Path(into) / "model", Client()
         listed = client.call("GET", api("models", name, version, "files"), response=models.ModelFileList)
         for file in listed.files:

@@ -14,6 +14,7 @@ from flyball.registry import ModelVersion, Registry
 from flyball.registry.entities import UNKNOWN_FILES
 from flyball.retraining.gathering import files_of
 from flyball.server.warm_children import score_runner
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.score import score_in_child
 
 
@@ -29,8 +30,13 @@ class ChildScorer:
         registered = self._registry.get_version(model, version)
         with tempfile.TemporaryDirectory(prefix="flyball-model-") as folder:
             fetch_model(self._artifacts, registered, into=Path(folder))
-            allow_pickle, run = self._settings.allow_pickle, score_runner(self._settings)
-            found = score_in_child(Path(folder), table, allow_pickle=allow_pickle, run=run)
+            found = score_in_child(
+                Path(folder),
+                table,
+                allow_pickle=self._settings.allow_pickle,
+                isolation=IsolationRules.by(self._settings),
+                run=score_runner(self._settings),
+            )
         return found.column("prediction").combine_chunks()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+from flyball.kernel.runners.child import without_settings
 from flyball.kernel.settings import Settings
 from flyball.kernel.warm import WarmChild, warm_up
 from flyball.pipelines import child
@@ -50,7 +51,7 @@ def _start_warm(folder: Path, environment: Mapping[str, str]) -> Child:
 def _score_warm(spec: bytes, timeout_s: float) -> tuple[int, str]:
     deadline = time.monotonic() + timeout_s
     with tempfile.TemporaryDirectory(prefix="flyball-scorer-") as folder:
-        running = WarmChild(score.run_as_child, folder=Path(folder), environment=score.without_secrets(os.environ))
+        running = WarmChild(score.run_as_child, folder=Path(folder), environment=without_settings(os.environ))
         with closing(running.stdout):
             try:
                 running.stdin.write(spec)

@@ -23,6 +23,7 @@ import msgspec
 from flyball.kernel.canonical import digest_json
 from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
 from flyball.kernel.logs import get_logger
+from flyball.kernel.runners.child import without_settings
 from flyball.kernel.settings import Settings
 from flyball.serving.certify import CERTIFICATE, MODEL, CertifySpec, library_versions
 from flyball.serving.entities import ModelFolder
@@ -31,7 +32,6 @@ from flyball.serving.model_folder import read_model_folder
 from flyball.serving.onnx_path import FastRuntime
 from flyball.serving.parity import Certificate, Parity, Tolerance, read_certificate
 from flyball.serving.reference_sample import has_sample
-from flyball.serving.score import without_secrets
 from flyball.serving.served_model import ServedModel
 
 # Converting a large forest and asking it a thousand rows takes a minute; what takes longer than this hangs.
@@ -203,7 +203,7 @@ class FastPath:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=without_secrets(os.environ),
+                env=without_settings(os.environ),
             )
             self._children.add(child)
         try:

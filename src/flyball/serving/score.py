@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,11 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flyball.kernel import errors
-from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, Unavailable
-from flyball.kernel.settings import PREFIX
+from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
+from flyball.kernel.runners import Refusal, error_of, refusal_of
+from flyball.kernel.runners.child import without_settings
 from flyball.serving.capture_values import label_values
 from flyball.serving.entities import Array
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.served_model import ServedModel, load_model
 
 # A million rows of a large forest take minutes; what takes longer than this hangs.
@@ -39,26 +41,25 @@ class ScoreSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rows: str
     result: str
     allow_pickle: bool = False
+    isolation: IsolationRules | None = None
 
 
-class ScoreRefusal(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Why a child did not do it; written in place of the result, because a model may print whatever it likes."""
-
-    code: ErrorCode
-    message: str
-    field: str | None = None
-
-
-def score(model_folder: Path, table: pa.Table, *, allow_pickle: bool = False) -> pa.Table:
+def score(
+    model_folder: Path, table: pa.Table, *, allow_pickle: bool = False, isolation: IsolationRules | None = None
+) -> pa.Table:
     """Predict every row; return the columns `prediction` and `score` (null without probabilities).
 
-    The table's columns are taken by the names of the signature; others, such as the label, play no part.
+    The table's columns are taken by the names of the signature; others, such as the label, play no part. Without `isolation` the
+    model runs in this process, whatever its environment.
 
     Raises:
         InvalidInput: the folder is no model that can be loaded, or a column is missing or mistyped.
         Unsupported: a flavour, format, type or version that is not served.
+        Unavailable: the model's environment cannot be made at present.
     """
-    return predict_table(load_model(model_folder, allow_pickle=allow_pickle), table)
+    placed = None if isolation is None else isolation.open()
+    with closing(load_model(model_folder, allow_pickle=allow_pickle, isolation=placed)) as model:
+        return predict_table(model, table)
 
 
 RunChild: TypeAlias = Callable[[bytes, float], tuple[int, str]]
@@ -71,7 +72,7 @@ def run_fresh(spec: bytes, timeout_s: float) -> tuple[int, str]:
     Raises:
         TimeoutError: it took longer, and was ended.
     """
-    command, environment = [sys.executable, "-m", "flyball.serving.score"], without_secrets(os.environ)
+    command, environment = [sys.executable, "-m", "flyball.serving.score"], without_settings(os.environ)
     try:
         done = subprocess.run(  # noqa: S603 -- our own module in our own interpreter
             command, input=spec, capture_output=True, timeout=timeout_s, env=environment, check=False
@@ -86,6 +87,7 @@ def score_in_child(
     table: pa.Table,
     *,
     allow_pickle: bool = False,
+    isolation: IsolationRules | None = None,
     timeout_s: float = TIMEOUT_S,
     run: RunChild = run_fresh,
 ) -> pa.Table:
@@ -100,7 +102,11 @@ def score_in_child(
         rows, result = Path(folder) / "rows.parquet", Path(folder) / "result.parquet"
         pq.write_table(table, rows)
         spec = ScoreSpec(
-            model=str(model_folder.absolute()), rows=str(rows), result=str(result), allow_pickle=allow_pickle
+            model=str(model_folder.absolute()),
+            rows=str(rows),
+            result=str(result),
+            allow_pickle=allow_pickle,
+            isolation=isolation,
         )
         _run_child(spec, run, timeout_s=timeout_s)
         return pq.read_table(result, partitioning=None)
@@ -112,21 +118,9 @@ def _run_child(spec: ScoreSpec, run: RunChild, *, timeout_s: float) -> None:
     except TimeoutError as error:
         raise Unavailable(f"scoring with {spec.model} took longer than {timeout_s} s and was ended") from error
     if status == REFUSED and Path(spec.result).exists():
-        raise error_of(msgspec.json.decode(Path(spec.result).read_bytes(), type=ScoreRefusal))
+        raise error_of(msgspec.json.decode(Path(spec.result).read_bytes(), type=Refusal))
     if status != 0:
         raise InvalidInput(f"the model crashed its process (status {status}): {tail}", field="model")
-
-
-def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """Leave out our settings: a token has no business beside a model's files."""
-    return {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
-
-
-def error_of(refusal: ScoreRefusal) -> FlyballError:
-    """Return the error that a child met."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FlyballError)]
-    kind = next(kind for kind in kinds if kind.code is refusal.code)
-    return kind(refusal.message, field=refusal.field)
 
 
 def predict_table(model: ServedModel, table: pa.Table) -> pa.Table:
@@ -167,10 +161,11 @@ def main() -> int:
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=ScoreSpec)
     try:
         rows = pq.read_table(spec.rows, partitioning=None)
-        pq.write_table(score(Path(spec.model), rows, allow_pickle=spec.allow_pickle), spec.result)
+        scored = score(Path(spec.model), rows, allow_pickle=spec.allow_pickle, isolation=spec.isolation)
+        pq.write_table(scored, spec.result)
     except FlyballError as error:
-        refusal = ScoreRefusal(code=error.code, message=error.message, field=error.field)
-        Path(spec.result).write_bytes(msgspec.json.encode(refusal))
+        # In place of the result, because a model may print whatever it likes.
+        Path(spec.result).write_bytes(msgspec.json.encode(refusal_of(error)))
         return REFUSED
     return 0
 

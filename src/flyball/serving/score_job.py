@@ -12,10 +12,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from flyball.kernel.errors import Conflict, Corrupted, InvalidInput
+from flyball.kernel.runners import PartRunner
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.score_input import CSV, PARQUET, Part, cut_parts, find_files
-from flyball.serving.score_part import PartDone, check_kept, digest_of, part_file, sync_file
-from flyball.serving.score_runner import ScoreRunner
-from flyball.serving.score_worker import WorkerOrder
+from flyball.serving.score_part import DRAFT, PartDone, check_kept, digest_of, part_file, sync_file
+from flyball.serving.score_work import ScoreOrder, done_of, piece_of
 
 MANIFEST = "manifest.json"
 DONE = "done.jsonl"
@@ -53,6 +54,7 @@ class Task:
     part_rows: int = 100_000
     workers: int = 1
     allow_pickle: bool = False
+    isolation: IsolationRules | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ Progress = Callable[[int, int], None]
 """Told how many parts are done, and of how many."""
 
 
-def run_job(task: Task, runner: ScoreRunner, *, progress: Progress = lambda _done, _total: None) -> Scored:
+def run_job(task: Task, runner: PartRunner, *, progress: Progress = lambda _done, _total: None) -> Scored:
     """Score everything that is not scored yet, and put the output together.
 
     Raises:
@@ -85,25 +87,29 @@ def run_job(task: Task, runner: ScoreRunner, *, progress: Progress = lambda _don
     _open_folder(folder, manifest)
     parts = list(cut_parts(files, part_rows=task.part_rows))
     done = _read_done(folder)
-    kept = len(done)
-    progress(kept, len(parts))
-    order = WorkerOrder(
+    kept = frozenset(done)
+    progress(len(kept), len(parts))
+    order = ScoreOrder(
         model=str(task.model_folder.absolute()),
         folder=str(folder.absolute()),
         keep=task.keep,
         allow_pickle=task.allow_pickle,
+        isolation=task.isolation,
     )
+    missing = (piece_of(part) for part in parts if part.number not in kept)
     with (folder / DONE).open("ab") as record:
-        for one in runner.run(order, [part for part in parts if part.number not in done], workers=task.workers):
+        for one in map(done_of, runner.run(order.work, missing, workers=task.workers)):
             record.write(msgspec.json.encode(one) + b"\n")
             record.flush()
             os.fsync(record.fileno())
             done[one.number] = one
             progress(len(done), len(parts))
+    for left in folder.glob(f"part-*{DRAFT}"):
+        left.unlink()
     _refuse_changes(manifest)
     if single:
         _join(folder, parts, task.output)
-    return Scored(rows=sum(one.rows for one in done.values()), parts=len(parts), kept_parts=kept)
+    return Scored(rows=sum(one.rows for one in done.values()), parts=len(parts), kept_parts=len(kept))
 
 
 def _manifest(task: Task, files: Sequence[Path]) -> Manifest:

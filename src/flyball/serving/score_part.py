@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from flyball.serving.score import predict_table
 from flyball.serving.score_input import Part, read_part
 from flyball.serving.served_model import ServedModel
 
+DRAFT = ".draft"
 _ROW = re.compile(r"\brow (\d+)\b")
 
 
@@ -48,7 +50,8 @@ def score_part(model: ServedModel, part: Part, folder: Path, *, keep: Sequence[s
         name: answers.column(name) for name in answers.column_names
     }
     target = part_file(folder, part.number)
-    draft = target.with_suffix(".draft")
+    # A name of its own: where a worker only seems to be lost, another one does the same part beside it.
+    draft = target.with_suffix(f".{secrets.token_hex(8)}{DRAFT}")
     pq.write_table(pa.table(columns), draft, compression="zstd")
     sync_file(draft)
     draft.replace(target)

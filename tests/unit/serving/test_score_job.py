@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from flyball.cli.main import main
-from flyball.kernel.errors import Conflict, Corrupted, InvalidInput, NotFound
+from flyball.kernel.errors import Conflict, Corrupted, InvalidInput
+from flyball.kernel.runners import Piece, Work, open_runner
+from flyball.kernel.runners.local import LocalRunner
+from flyball.kernel.runners.worker import open_work
 from flyball.serving import score_input
 from flyball.serving.score_input import Part, cut_parts, read_part
 from flyball.serving.score_job import Scored, Task, run_job
 from flyball.serving.score_model import tree_digest
-from flyball.serving.score_part import PartDone
-from flyball.serving.score_runner import LocalRunner, open_runner
-from flyball.serving.score_worker import WorkerOrder, answer_part, open_model
 from flyball.serving.served_model import load_model
 
 
@@ -34,17 +35,13 @@ class HereRunner:
         self.most = most
         self.asked: list[int] = []
 
-    def run(self, order: WorkerOrder, parts: Iterable[Part], *, workers: int) -> Iterator[PartDone]:
-        model = open_model(order)
+    def run(self, work: Work, parts: Iterable[Piece], *, workers: int) -> Iterator[bytes]:
+        score = open_work(work)
         for part in parts:
             if len(self.asked) == self.most:
                 raise KeyboardInterrupt
-            self.asked.append(part.number)
-            answer = answer_part(model, part, order)
-            if answer.refused is not None:
-                raise InvalidInput(answer.refused.message, field=answer.refused.field)
-            assert answer.done is not None
-            yield answer.done
+            self.asked.append(msgspec.json.decode(part.content, type=Part).number)
+            yield score(part.content)
 
 
 @pytest.fixture
@@ -131,8 +128,8 @@ def test_a_changed_input_is_refused(task: Task, frame: pd.DataFrame) -> None:
 
 def test_an_input_that_changes_meanwhile_is_noticed(task: Task) -> None:
     class Spoiler(HereRunner):
-        def run(self, order: WorkerOrder, parts: Iterable[Part], *, workers: int) -> Iterator[PartDone]:
-            yield from super().run(order, parts, workers=workers)
+        def run(self, work: Work, parts: Iterable[Piece], *, workers: int) -> Iterator[bytes]:
+            yield from super().run(work, parts, workers=workers)
             with task.input.open("ab") as file:
                 file.write(b"x")
 
@@ -220,12 +217,9 @@ def test_a_folder_of_files_is_scored_in_the_order_of_names(task: Task) -> None:
 
 
 def test_children_do_the_work_here(task: Task) -> None:
-    runner = open_runner("local")
-    assert isinstance(runner, LocalRunner)
-    assert run_job(dataclasses.replace(task, workers=2), runner) == Scored(rows=200, parts=4, kept_parts=0)
+    job = dataclasses.replace(task, workers=2)
+    assert run_job(job, open_runner("local")) == Scored(rows=200, parts=4, kept_parts=0)
     assert answers(task.output).column("id").to_pylist() == list(range(200))
-    with pytest.raises(NotFound, match="local"):
-        open_runner("nobody")
 
 
 def test_the_error_of_a_child_crosses_over_and_finished_parts_stay(task: Task, frame: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from flyball.server.inference.invocations import read_invocation
 from flyball.serving.entities import ModelFolder
 from flyball.serving.fast_path import FastPath, Tell
 from flyball.serving.isolation.placement import Isolation
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.served_model import ServedModel, load_model
 
 # MLflow writes the input example a second time in the form that its scoring server takes.
@@ -31,7 +32,7 @@ def model_loader(settings: Settings, *, clock: Clock, tell: Tell) -> Iterator[Ca
 
     `tell` is given the certificate of each model. At the end comparisons under way are ended.
     """
-    isolation = Isolation.by(settings, clock=clock)
+    isolation = IsolationRules.by(settings).open(clock=clock)
 
     def load(folder: ModelFolder) -> ServedModel:
         return load_warm_model(folder.path, allow_pickle=settings.allow_pickle, isolation=isolation)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
 from flyball.kernel.clock import Clock, SystemClock
 from flyball.kernel.logs import get_logger
@@ -49,18 +48,6 @@ class Isolation:
     predict_s: float = 300.0
     keep_ms: int = 30 * _DAY_MS
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-
-    @classmethod
-    def by(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
-        """Return what the settings say."""
-        return cls(
-            choice=IsolationChoice(settings.isolation),
-            environments=environments_of(settings, clock=clock),
-            memory_bytes=settings.isolation_memory_bytes,
-            start_s=settings.isolation_start_s,
-            predict_s=settings.isolation_predict_s,
-            keep_ms=settings.isolation_keep_days * _DAY_MS,
-        )
 
     def place(self, spec: ModelSpec, *, allow_pickle: bool) -> RemoteRuntime | None:
         """Load a model into a process of its own if it should have one; None where it runs here.

@@ -1,0 +1,1 @@
+"""Ray: jobs over many parts on a cluster."""
