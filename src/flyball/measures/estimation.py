@@ -122,15 +122,21 @@ def estimate_accuracy(calibration: Calibration, scores: ArrayLike, *, confidence
     Raises:
         InvalidInput: no rows, scores that are not finite, or a confidence outside (0, 1).
     """
+    half = normal_quantile(side_confidence(confidence)) * math.sqrt(variance_of_mean(calibration, scores))
+    mean = float(calibration.chances(scores).mean())
+    return Interval(estimate=mean, lower=max(0.0, mean - half), upper=min(1.0, mean + half))
+
+
+def variance_of_mean(calibration: Calibration, scores: ArrayLike) -> float:
+    """Return the variance of the realised accuracy about the estimate: of the rows' draw, and of the calibration's own rows.
+
+    Rows are taken as independent; `measures/expectation.py` says how far to trust that.
+    """
     steps = calibration.steps(scores)
     chances, count = calibration.shares[steps], len(steps)
     weights = np.bincount(steps, minlength=len(calibration.shares)) / count
-    spread = _uncertain(calibration)
     of_draw = float(np.sum(chances * (1.0 - chances))) / count**2
-    of_steps = float(np.sum(np.square(weights) * spread / calibration.rows))
-    half = normal_quantile(side_confidence(confidence)) * math.sqrt(of_draw + of_steps)
-    mean = float(chances.mean())
-    return Interval(estimate=mean, lower=max(0.0, mean - half), upper=min(1.0, mean + half))
+    return of_draw + float(np.sum(np.square(weights) * _uncertain(calibration) / calibration.rows))
 
 
 def _uncertain(calibration: Calibration) -> Floats:

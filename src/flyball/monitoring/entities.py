@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from flyball.kernel.canonical import Digest
 from flyball.kernel.events import EventKind, Ref, ref
+from flyball.measures.metrics import Better
 
 LabelValue: TypeAlias = float | int | str | bool
 """What a label may be; it must be comparable with the prediction it is about."""
@@ -230,7 +231,8 @@ class QualityVerdict(StrEnum):
 class Quality:
     """Realised quality of the champion in a window.
 
-    `value` is None where no row has a label; the bounds hold one-sided each; `coverage` is the labelled share of the rows.
+    `value` is None where no row has a label or the metric is not defined; the bounds hold one-sided each, and are None where
+    nothing bounds it; `coverage` is the labelled share of the rows; `hits` are counted of accuracy only.
     """
 
     metric: str
@@ -245,10 +247,11 @@ class Quality:
     coverage: float
     verdict: QualityVerdict
     reason: str
+    better: Better = Better.HIGHER
 
     @property
     def dropped(self) -> bool:
-        """Whether quality has surely fallen below the baseline less its tolerance."""
+        """Whether quality is surely worse than the baseline by more than its tolerance."""
         return self.verdict is QualityVerdict.DROPPED
 
 

@@ -11,7 +11,8 @@ import msgspec
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.documents import invalid_document, read_yaml
 from flyball.kernel.durations import parse_duration_ms
-from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 
 DAY_MS = 86_400_000
 # A day is the natural block: rows of one day resemble each other. A shorter window is cut into ten.
@@ -89,20 +90,6 @@ class DataRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stale_share: float = 0.5
 
 
-class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When quality counts as dropped: its upper bound is below the baseline less the tolerance.
-
-    `confidence` is that of the bound; `block` is the stretch of time whose rows depend on each other, empty for a day
-    (or a tenth of a window that is shorter than five days).
-    """
-
-    metric: str = "accuracy"
-    confidence: float = 0.95
-    tolerance: float = 0.02
-    block: str = ""
-    resamples: int = 1_000
-
-
 class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A monitor, as its file says it.
 
@@ -170,7 +157,8 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     _check_frame(monitor)
     _check_drift(monitor.drift)
     _check_data(monitor.data)
-    _check_quality(monitor)
+    check_quality_rules(monitor.quality)
+    _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     return monitor
 
 
@@ -221,16 +209,6 @@ def _check_data(rules: DataRules) -> None:
     for key in ("new_category_share", "vanished_category_share", "repeated_jump", "stale_share"):
         value = getattr(rules, key)
         _require(value is None or 0 < value <= 1, f"data.{key}", "must be above 0 and at most 1")
-
-
-def _check_quality(monitor: Monitor) -> None:
-    rules = monitor.quality
-    if rules.metric != "accuracy":
-        raise Unsupported(f"{_WHERE}: '{rules.metric}' is not offered; use accuracy", field="quality.metric")
-    _require(0.5 < rules.confidence < 1, "quality.confidence", "must lie between 0.5 and 1")  # noqa: PLR2004
-    _require(0 <= rules.tolerance < 1, "quality.tolerance", "must be at least 0 and below 1")
-    _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
-    _require(100 <= rules.resamples <= 100_000, "quality.resamples", "must lie between 100 and 100000")  # noqa: PLR2004
 
 
 def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way

@@ -10,7 +10,7 @@ from flyball.artifacts.service import Artifacts
 from flyball.datasets.profile import Profile
 from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.errors import InvalidInput, NotFound
-from flyball.monitoring.quality import Baseline
+from flyball.monitoring.baselines import Baseline
 from flyball.monitoring.reference_columns import table_summary_of
 from flyball.monitoring.sketches import Sketches
 from flyball.monitoring.summaries import TableSummary

@@ -13,7 +13,7 @@ from flyball.datasets import Datasets, DatasetVersion
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
 from flyball.measures.intervals import block_bootstrap
-from flyball.monitoring.quality import Baseline
+from flyball.monitoring.baselines import Baseline
 from flyball.registry.gates.evidence import BlockScore, PairedEvaluation
 from flyball.retraining.freeze import day_blocks
 from flyball.retraining.loops import Loop

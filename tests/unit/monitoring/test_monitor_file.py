@@ -127,8 +127,8 @@ def test_a_missing_key_is_named() -> None:
 
 
 def test_a_metric_that_is_not_offered_is_refused() -> None:
-    with pytest.raises(Unsupported, match="use accuracy"):
-        parse_monitor(MINIMUM | {"quality": {"metric": "f1"}})
+    with pytest.raises(Unsupported, match="use one of accuracy"):
+        parse_monitor(MINIMUM | {"quality": {"metric": "gini"}})
 
 
 def test_text_that_is_no_mapping_is_refused() -> None:

@@ -1,0 +1,73 @@
+"""The part of the monitor file about quality: which metric, how surely it must have fallen, and by how much."""
+
+from __future__ import annotations
+
+import msgspec
+
+from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.measures import classification, regression
+from flyball.measures.metrics import Metric, Task
+
+PINBALL = "pinball"
+ACCURACY = "accuracy"
+METRICS = {one.name: one for one in (*classification.METRICS, *regression.METRICS)}
+LEAST_CONFIDENCE = 0.5
+FEWEST_RESAMPLES, MOST_RESAMPLES = 100, 100_000
+
+
+class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When quality counts as dropped: its better bound is worse than the baseline by more than the tolerance.
+
+    `metric` is one of classification (`accuracy` over all classes; the others of the class `positive` against the rest) or of
+    regression. `tolerance` is in the metric's own unit. `confidence` is that of the bound; `block` is the stretch of time
+    whose rows depend on each other, empty for a day (or a tenth of a window that is shorter than five days). With
+    `independent_rows` blocks are not needed: shares are bounded by Wilson, the ROC AUC by DeLong. `positive` is the label
+    that counts as positive, by default 1 or true; `quantile` is what the predictions of `pinball` are.
+    """
+
+    metric: str = ACCURACY
+    confidence: float = 0.95
+    tolerance: float = 0.02
+    block: str = ""
+    resamples: int = 1_000
+    positive: float | str | bool | None = None
+    quantile: float = 0.5
+    independent_rows: bool = False
+
+    def find_metric(self) -> Metric:
+        """Return the metric as a measure.
+
+        Raises:
+            Unsupported: there is none of this name.
+        """
+        if self.metric == PINBALL:
+            return regression.pinball(self.quantile)
+        if self.metric not in METRICS:
+            known = ", ".join(sorted([*METRICS, PINBALL]))
+            raise Unsupported(
+                f"the monitor file: '{self.metric}' is not offered; use one of {known}", field="quality.metric"
+            )
+        return METRICS[self.metric]
+
+
+def check_quality_rules(rules: QualityRules) -> None:
+    """Check what the types do not say.
+
+    Raises:
+        InvalidInput: a value out of its range; `field` names it.
+        Unsupported: a metric that is not offered.
+    """
+    metric = rules.find_metric()
+    _require(LEAST_CONFIDENCE < rules.confidence < 1, "confidence", "must lie between 0.5 and 1")
+    if metric.is_share:
+        _require(0 <= rules.tolerance < 1, "tolerance", "must be at least 0 and below 1")
+    _require(rules.tolerance >= 0, "tolerance", "must be at least 0")
+    _require(FEWEST_RESAMPLES <= rules.resamples <= MOST_RESAMPLES, "resamples", "must lie between 100 and 100000")
+    _require(0 < rules.quantile < 1, "quantile", "must lie between 0 and 1")
+    of_classes = metric.task is Task.CLASSIFICATION and metric.name != ACCURACY
+    _require(rules.positive is None or of_classes, "positive", f"means nothing to {rules.metric}")
+
+
+def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
+    if not holds:
+        raise InvalidInput(f"the monitor file: 'quality.{field}' {message}", field=f"quality.{field}")
