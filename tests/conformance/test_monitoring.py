@@ -11,6 +11,7 @@ from flyball.monitoring.conformance import (
     MonitorStoreConformance,
     PredictionStoreConformance,
     ReportStoreConformance,
+    StretchStoreConformance,
 )
 from flyball.monitoring.sql import (
     SqlAlertStore,
@@ -18,6 +19,7 @@ from flyball.monitoring.sql import (
     SqlMonitorStore,
     SqlPredictionStore,
     SqlReportStore,
+    SqlStretchStore,
 )
 
 
@@ -49,3 +51,9 @@ class TestSqlAlertStore(AlertStoreConformance):
     @pytest.fixture
     def store(self, database: Database) -> SqlAlertStore:
         return SqlAlertStore(database)
+
+
+class TestSqlStretchStore(StretchStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlStretchStore:
+        return SqlStretchStore(database)

@@ -36,7 +36,9 @@ from flyball.monitoring.ports import (
     MonitorStore,
     PredictionStore,
     ReportStore,
+    StretchStore,
 )
+from flyball.monitoring.stretches import Stretch
 
 DIGEST = Digest("ab" * 32)
 
@@ -123,6 +125,13 @@ def an_alert(kind: AlertKind = AlertKind.QUALITY_DROP, *, start_ms: int = 0) -> 
         report_digest=DIGEST,
         created_ms=1,
         updated_ms=1,
+    )
+
+
+def a_stretch(*, after: int, through: int, start_ms: int = 0, end_ms: int = 10) -> Stretch:
+    """Return a stretch of the endpoint "live"."""
+    return Stretch(
+        endpoint="live", start_ms=start_ms, end_ms=end_ms, after=after, through=through, rows=7, content=b"\x00summary"
     )
 
 
@@ -340,3 +349,35 @@ class AlertStoreConformance:
         assert [alert.id for alert in store.list()] == [second.id, first.id]
         assert [alert.id for alert in store.list(states=[AlertState.FIRING])] == [second.id]
         assert store.list(monitor="other") == []
+
+
+class StretchStoreConformance:
+    """What every store of summarised traffic promises."""
+
+    def test_stretches_come_back_in_order_a_span_for_itself(self, store: StretchStore) -> None:
+        later, first = a_stretch(after=3, through=5), a_stretch(after=0, through=3)
+        for one in (later, first, a_stretch(after=0, through=9, end_ms=20)):
+            store.add(one)
+        assert store.list("live", start_ms=0, end_ms=10) == [first, later]
+        assert store.list("other", start_ms=0, end_ms=10) == []
+
+    def test_a_stretch_is_kept_once(self, store: StretchStore) -> None:
+        store.add(a_stretch(after=0, through=3))
+        with pytest.raises(Conflict):
+            store.add(a_stretch(after=0, through=4))
+        assert store.list("live", start_ms=0, end_ms=10) == [a_stretch(after=0, through=3)]
+
+    def test_one_stretch_takes_the_place_of_those_within_it(self, store: StretchStore) -> None:
+        for after, through in ((0, 3), (3, 5), (5, 8)):
+            store.add(a_stretch(after=after, through=through))
+        store.join(a_stretch(after=0, through=5))
+        assert [(one.after, one.through) for one in store.list("live", start_ms=0, end_ms=10)] == [(0, 5), (5, 8)]
+
+    def test_only_the_last_spans_of_a_length_are_kept(self, store: StretchStore) -> None:
+        for start in (0, 10, 20):
+            store.add(a_stretch(after=0, through=1, start_ms=start, end_ms=start + 10))
+        store.add(a_stretch(after=0, through=1, start_ms=0, end_ms=100))
+        store.prune("live", length_ms=10, keep=2)
+        kept = [start for start in (0, 10, 20) if store.list("live", start_ms=start, end_ms=start + 10)]
+        assert kept == [10, 20]
+        assert store.list("live", start_ms=0, end_ms=100)

@@ -21,9 +21,10 @@ from flyball.monitoring.entities import (
 from flyball.monitoring.judgement import champion_versions, judge_window
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.monitor import Monitor
-from flyball.monitoring.ports import AlertStore, Grid, MonitorStore, ReportStore
+from flyball.monitoring.ports import AlertStore, Grid, MonitorStore, ReportStore, StretchStore
 from flyball.monitoring.references import Reference, References
-from flyball.monitoring.schema import LABEL
+from flyball.monitoring.schema import LABEL, PROBABILITIES, SCORE
+from flyball.monitoring.traffic import Traffic
 
 Fence = Callable[[], None]
 """Raises, inside the transaction that is about to write, when the caller may not write any more."""
@@ -36,6 +37,7 @@ class Stores:
     monitors: MonitorStore
     reports: ReportStore
     alerts: AlertStore
+    stretches: StretchStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Evaluation:
     ) -> None:
         self._stores = stores
         self._log = log
+        self._traffic = Traffic(log, stores.stretches)
         self._references = references
         self._events = events
         self._clock = clock
@@ -102,6 +105,8 @@ class Evaluation:
         known = self._stores.monitors.find_window(look.monitor.name, start_ms)
         window = self._observe(look, start_ms, known)
         if not _calls_for_report(look, window, known):
+            if window.state is WindowState.OPEN:
+                self._traffic.keep_up(look.monitor.endpoint, window)
             if window != known:
                 self._keep(look, window)
             return None
@@ -136,15 +141,22 @@ class Evaluation:
             self._stores.monitors.put_window(window)
 
     def _judge(self, monitor: Monitor, window: Window) -> WindowReport:
-        table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms)
+        mature = window.state is WindowState.MATURE
+        seen = self._traffic.of(monitor.endpoint, window)
+        if mature and seen is not None:
+            seen = self._traffic.settled(monitor.endpoint, window, seen)
+        # What is not mature is judged by its summary; for which version, a few columns say.
+        table = self._log.read(
+            monitor.endpoint, window.start_ms, window.end_ms, columns=None if mature else (SCORE, PROBABILITIES)
+        )
         segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
         sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
-        if window.state is WindowState.MATURE:
+        if mature:
             columns = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
             sources["labels"] = str(digest_json([list(pair) for pair in zip(*columns, strict=True)]))
         version = next(iter(champion_versions(table)), None)
         reference = Reference() if version is None else self._references.of(monitor.model, version)
-        return judge_window(table, window, monitor=monitor, reference=reference, sources=sources)
+        return judge_window(table, window, monitor=monitor, reference=reference, sources=sources, seen=seen)
 
     def _write(
         self, look: _Look, window: Window, report: WindowReport, *, known: Window | None, before: WindowReport | None

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flyball.artifacts.service import Artifacts
-from flyball.kernel.canonical import digest_json
+from flyball.kernel.canonical import Digest, digest_json
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import NotFound, Unavailable
@@ -30,8 +30,8 @@ from flyball.monitoring.entities import (
 from flyball.monitoring.labels import Repeat, captured_labels, plan_labels
 from flyball.monitoring.monitor import check_name
 from flyball.monitoring.ports import LabelStore, PredictionStore
-from flyball.monitoring.schema import LABEL, PREDICTION, check_predictions, prediction_keys
-from flyball.monitoring.segments import join_labels, read_span, segment_bytes, sort_by_time, stack
+from flyball.monitoring.schema import LABEL, PREDICTION, check_predictions, is_judged, prediction_keys
+from flyball.monitoring.segments import join_labels, read_arrivals, read_span, segment_bytes, sort_by_time, stack
 
 # Another process may bring the same predictions at the same moment; after the first retry there is nothing left to race for.
 ATTEMPTS = 5
@@ -139,6 +139,19 @@ class PredictionLog:
                 parts.append(read_span(path, start_ms=start_ms, end_ms=end_ms, columns=wanted))
         labels = self._labels.within(endpoint, start_ms=start_ms, end_ms=end_ms)
         return join_labels(sort_by_time(stack(parts)), labels)
+
+    def arrived(self, endpoint: str, start_ms: int, end_ms: int, *, after: int, through: int) -> pa.Table:
+        """Return what callers got in a span, of the batches after..through: inputs and answers, each row with its `arrival`."""
+        mine = [one for one in self.segments(endpoint, start_ms, end_ms) if after < one.arrival <= through]
+        files: dict[Digest, list[Segment]] = {}
+        for segment in self._predictions.in_files(endpoint, {one.digest for one in mine}):
+            files.setdefault(segment.digest, []).append(segment)
+        wanted, parts = {one.arrival for one in mine}, []
+        for digest, segments in files.items():
+            with self._artifacts.blobs.fetch(digest) as path:
+                parts.append(read_arrivals(path, segments, wanted=wanted, columns=is_judged))
+        within = (pc.field("time_ms") >= start_ms) & (pc.field("time_ms") < end_ms)
+        return stack(parts).filter(within & (pc.field("role") != Role.SHADOW))
 
     def segments(self, endpoint: str, start_ms: int, end_ms: int) -> list[Segment]:
         """Return the segments that hold a row of a span, in order of arrival."""

@@ -23,6 +23,7 @@ from flyball.monitoring.entities import (
     WindowReport,
 )
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.stretches import Stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,14 @@ class PredictionStore(Protocol):
         """Return the segments that hold a row of the span, in order of arrival."""
         ...
 
+    def in_files(self, endpoint: str, digests: Collection[Digest]) -> list[Segment]:
+        """Return all segments whose rows lie in these files, in order of arrival."""
+        ...
+
+    def first_beyond(self, endpoint: str, time_ms: int) -> int | None:
+        """Return the first arrival that brought a row of a moment or later, None where there is none."""
+        ...
+
     def find_segment(self, endpoint: str, prediction_id: str) -> Segment | None:
         """Return the segment that holds what the caller got under an id, None when the id is unknown."""
         ...
@@ -78,6 +87,30 @@ class PredictionStore(Protocol):
 
     def touched(self, endpoint: str, *, after: int, through: int, grid: Grid) -> list[int]:
         """Return the starts of the windows that batches after..through brought predictions for, ascending."""
+        ...
+
+
+class StretchStore(Protocol):
+    """Keep what the rows of a span looked like, a stretch of arrivals at a time. All of it can be made again from the segments."""
+
+    def list(self, endpoint: str, *, start_ms: int, end_ms: int) -> list[Stretch]:
+        """Return the stretches of a span, in order of arrival: each begins where the one before ends."""
+        ...
+
+    def add(self, stretch: Stretch) -> None:
+        """Keep the next stretch of its span.
+
+        Raises:
+            Conflict: somebody else kept the one that begins there.
+        """
+        ...
+
+    def join(self, stretch: Stretch) -> None:
+        """Keep a stretch in the place of all that lie within its arrivals."""
+        ...
+
+    def prune(self, endpoint: str, *, length_ms: int, keep: int) -> None:
+        """Forget all but the last `keep` spans of a length."""
         ...
 
 

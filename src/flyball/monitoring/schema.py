@@ -92,6 +92,11 @@ def tensor_names(table: pa.Table) -> list[str]:
     return [name.removeprefix(TENSOR_PREFIX) for name in table.column_names if name.startswith(TENSOR_PREFIX)]
 
 
+def is_judged(name: str) -> bool:
+    """Tell whether a column is one that a window's inputs and answers are judged by."""
+    return name in {"time_ms", "version", "role", PREDICTION, SCORE} or name.startswith((FEATURE_PREFIX, TENSOR_PREFIX))
+
+
 def _wanted(name: str) -> Iterable[pa.DataType]:
     if name in {SCORE, SHARE}:
         return (pa.float64(),)

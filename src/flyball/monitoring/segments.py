@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flyball.monitoring.entities import StoredLabel
+from flyball.kernel.errors import Corrupted
+from flyball.monitoring.entities import Segment, StoredLabel
 from flyball.monitoring.schema import FIXED, LABEL, PREDICTION, SCORE
 
 LABEL_TIME = "label_time_ms"
+ARRIVAL = "arrival"
 
 
 def segment_bytes(table: pa.Table) -> bytes:
@@ -30,6 +33,24 @@ def read_span(path: Path, *, start_ms: int, end_ms: int, columns: Sequence[str] 
         wanted = [name for name in columns if name in there]
     within = (pc.field("time_ms") >= start_ms) & (pc.field("time_ms") < end_ms)
     return pq.read_table(path, columns=wanted, filters=within)
+
+
+def read_arrivals(
+    path: Path, segments: Sequence[Segment], *, wanted: Collection[int], columns: Callable[[str], bool]
+) -> pa.Table:
+    """Read the rows of some of a file's segments, each with its `arrival`; `columns` tells which columns are wanted.
+
+    Raises:
+        Corrupted: the file holds other rows than its segments have.
+    """
+    with pq.ParquetFile(path) as file:
+        table = file.read(columns=[name for name in file.schema_arrow.names if columns(name)])
+    arrivals = np.repeat([one.arrival for one in segments], [one.row_count for one in segments])
+    if len(arrivals) != table.num_rows:
+        raise Corrupted(f"segment {segments[0].digest} holds {table.num_rows} rows, and {len(arrivals)} are noted")
+    table = table.append_column(ARRIVAL, pa.array(arrivals, type=pa.int64()))
+    mine = np.isin(arrivals, list(wanted))
+    return table if mine.all() else table.filter(pa.array(mine))
 
 
 def stack(tables: Sequence[pa.Table]) -> pa.Table:
@@ -54,13 +75,14 @@ def sort_by_time(table: pa.Table) -> pa.Table:
 
 def join_labels(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.Table:
     """Append `label` (null where there is none, else of the prediction's type) and `label_time_ms`."""
-    known = {label.prediction_id: label for label in labels}
-    found = [known.get(name) for name in table.column("prediction_id").to_pylist()]
-    kind = _label_type(table, known.values())
+    known = list(labels)
+    kind = _label_type(table, known)
     text = pa.types.is_string(kind)
-    values = [None if label is None else (str(label.value) if text else label.value) for label in found]
-    times = pa.array([None if label is None else label.time_ms for label in found], type=pa.int64())
-    return table.append_column(LABEL, pa.array(values, type=kind)).append_column(LABEL_TIME, times)
+    values = pa.array([str(label.value) if text else label.value for label in known], type=kind)
+    times = pa.array([label.time_ms for label in known], type=pa.int64())
+    names = pa.array([label.prediction_id for label in known], type=pa.string())
+    places = pc.index_in(table.column("prediction_id"), value_set=names)
+    return table.append_column(LABEL, values.take(places)).append_column(LABEL_TIME, times.take(places))
 
 
 def _label_type(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.DataType:

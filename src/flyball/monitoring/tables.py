@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from flyball.kernel.db import metadata
 
@@ -91,6 +91,19 @@ monitor_windows = Table(
     Column("labelled", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Index("ix_monitor_windows_monitor_state", "monitor", "state"),
+)
+
+# What a window's rows looked like, stretch of arrivals by stretch: made from the segments, and made again where it is gone.
+traffic_stretches = Table(
+    "traffic_stretches",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("start_ms", BigInteger, primary_key=True),
+    Column("end_ms", BigInteger, primary_key=True),
+    Column("after", BigInteger, primary_key=True),
+    Column("through", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 window_reports = Table(

@@ -47,6 +47,7 @@ from flyball.monitoring.sql import (
     SqlPredictionStore,
     SqlReportStore,
     SqlSegmentStore,
+    SqlStretchStore,
 )
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import ProcessRunner
@@ -228,7 +229,10 @@ class Platform:
         database = self.database
         return Monitors(
             Stores(
-                monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)
+                monitors=SqlMonitorStore(database),
+                reports=SqlReportStore(database),
+                alerts=SqlAlertStore(database),
+                stretches=SqlStretchStore(database),
             ),
             self.predictions,
             references=References(self.registry.evidence, self.artifacts),

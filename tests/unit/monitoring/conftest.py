@@ -29,6 +29,7 @@ from flyball.monitoring.sql import (
     SqlMonitorStore,
     SqlPredictionStore,
     SqlReportStore,
+    SqlStretchStore,
 )
 from flyball.registry.entities import EvidenceKind
 
@@ -151,7 +152,10 @@ def build_world(database: Database, clock: ManualClock) -> World:
         database=database,
     )
     stores = Stores(
-        monitors=SqlMonitorStore(database), reports=SqlReportStore(database), alerts=SqlAlertStore(database)
+        monitors=SqlMonitorStore(database),
+        reports=SqlReportStore(database),
+        alerts=SqlAlertStore(database),
+        stretches=SqlStretchStore(database),
     )
     references = References(shelf.evidence, artifacts)
     monitors = Monitors(stores, log, references=references, events=events, clock=clock, database=database)

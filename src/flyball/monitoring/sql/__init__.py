@@ -8,6 +8,7 @@ from flyball.monitoring.sql.monitors import SqlMonitorStore
 from flyball.monitoring.sql.predictions import SqlPredictionStore
 from flyball.monitoring.sql.reports import SqlReportStore
 from flyball.monitoring.sql.segments import SqlSegmentStore
+from flyball.monitoring.sql.stretches import SqlStretchStore
 
 __all__ = [
     "SqlAlertStore",
@@ -18,4 +19,5 @@ __all__ = [
     "SqlPredictionStore",
     "SqlReportStore",
     "SqlSegmentStore",
+    "SqlStretchStore",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
 
+from flyball.kernel.canonical import Digest
 from flyball.kernel.db import Database
 from flyball.monitoring.entities import AnswerKind, PredictionKey, Segment, Stream
 from flyball.monitoring.ports import Grid
@@ -67,6 +68,20 @@ class SqlPredictionStore:
         query = select(prediction_segments).where(mine).order_by(prediction_segments.c.arrival)
         with self._database.read() as connection:
             return [segment_of(row) for row in connection.execute(query)]
+
+    def in_files(self, endpoint: str, digests: Collection[Digest]) -> list[Segment]:
+        found: list[Segment] = []
+        with self._database.read() as connection:
+            for page in in_pages(digests):
+                mine = and_(prediction_segments.c.endpoint == endpoint, prediction_segments.c.digest.in_(page))
+                found += [segment_of(row) for row in connection.execute(select(prediction_segments).where(mine))]
+        return sorted(found, key=lambda segment: segment.arrival)
+
+    def first_beyond(self, endpoint: str, time_ms: int) -> int | None:
+        later = and_(prediction_index.c.endpoint == endpoint, prediction_index.c.time_ms >= time_ms)
+        with self._database.read() as connection:
+            found = connection.execute(select(func.min(prediction_index.c.arrival)).where(later)).scalar_one()
+        return None if found is None else int(found)
 
     def find_segment(self, endpoint: str, prediction_id: str) -> Segment | None:
         mine = and_(
