@@ -253,6 +253,9 @@ def test_the_metadata_describes_the_tensors(client: Client) -> None:
         ("zip", "BYTES", [-1]),
     ]
     assert [(one.name, one.datatype) for one in said.outputs] == [("prediction", "BYTES")]
+    told = {name: one.string_param for name, one in said.parameters.items()}
+    assert told == {"place": "in_process", "environment": "in the model server"}
+    assert client.refusal("ModelMetadata", name="shop", version="2")[0] is Code.NOT_FOUND
     assert client.refusal("ModelMetadata", token=None, name="shop")[0] is Code.UNAUTHENTICATED
 
 

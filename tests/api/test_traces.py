@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import grpc
 import pytest
 import urllib3
 import uvicorn
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from tests.ports import free_port
 
 from flyball.kernel.clock import SystemClock
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.settings import Settings
-from flyball.server.inference.app import build_app
+from flyball.server.inference.app import InferenceApp, build_app
+from flyball.server.inference.grpc_messages import MESSAGES, SERVICE
+from flyball.server.inference.listening import load_grpc
 from flyball.server.inference.tracing import TracedApp, traced
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, Prediction, Signature
@@ -92,16 +98,23 @@ def collecting() -> Iterator[Collector]:
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """Serve the doubling model as a model server does; what waits to be sent is sent when this ends."""
+def doubling(settings: Settings) -> Iterator[InferenceApp]:
+    """Yield the application over the doubling model; what waits to be sent is sent when this ends."""
     signature = Signature(inputs=(ColumnSpec(name="x", kind=ColumnKind.DOUBLE),))
     loaded = LoadedVersion(version=1, digest="1" * 64, model=ServedModel(Doubling(), signature))
     plane = DataPlane("double", "double", capture=Kept(), clock=SystemClock())
     pick = Choice(answer=Pick(version=1, role="champion"))
     plane.switch(Routing(generation=1, champion=1, router=lambda _key: pick, versions={1: loaded}))
-    with traced(
-        build_app(plane, authorise=lambda _token, _permission: "user:ann", max_request_bytes=1_000_000), settings
-    ) as app:
+    built = build_app(plane, authorise=lambda _token, _permission: "user:ann", max_request_bytes=1_000_000)
+    with traced(built, settings) as app:
+        yield app
+    plane.close()
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve the doubling model as a model server does."""
+    with doubling(settings) as app:
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -115,7 +128,31 @@ def serving(settings: Settings) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
-            plane.close()
+
+
+@contextlib.contextmanager
+def called(settings: Settings) -> Iterator[tuple[grpc.Channel, InferenceApp]]:
+    """Serve the doubling model over gRPC, as a model server starts it."""
+    port = free_port()
+    started: Future[Callable[[], object]] = Future()
+
+    async def serve(app: InferenceApp) -> None:
+        stop = await load_grpc(f"127.0.0.1:{port}")(app)
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        started.set_result(lambda: loop.call_soon_threadsafe(ended.set))
+        await ended.wait()
+        await stop()
+
+    with doubling(settings) as app:
+        thread = threading.Thread(target=lambda: asyncio.run(serve(app)))
+        thread.start()
+        end = started.result(WAIT_S)
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield channel, app
+        finally:
+            end()
+            thread.join()
 
 
 def ask(url: str, body: object = BODY, **headers: str) -> int:
@@ -221,3 +258,47 @@ def test_a_share_beyond_all_requests_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FLYBALL_TRACE_PERCENT", "101")
     with pytest.raises(InvalidInput, match="use 0 to 100"):
         load_settings()
+
+
+def call(channel: grpc.Channel, *values: float, verb: str = "ModelInfer", **metadata: str) -> grpc.StatusCode:
+    tensor = MESSAGES["InferInputTensor"](name="x", datatype="FP64", shape=[len(values)])
+    tensor.contents.fp64_contents.extend(values)
+    fields = {"model_name": "double", "inputs": [tensor]} if verb == "ModelInfer" else {}
+    ask = channel.unary_unary(
+        f"/{SERVICE}/{verb}", MESSAGES[f"{verb}Request"].SerializeToString, MESSAGES[f"{verb}Response"].FromString
+    )
+    said = (("authorization", "Bearer key"), *metadata.items())
+    try:
+        ask(MESSAGES[f"{verb}Request"](**fields), timeout=WAIT_S, metadata=said)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_a_call_over_grpc_is_traced_and_counted_as_a_request_is() -> None:
+    with collecting() as collector:
+        with called(Settings(otlp_endpoint=collector.url, trace_percent=0)) as (channel, app):
+            sampled = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            assert call(channel, 1.0, 2.0, **sampled) is grpc.StatusCode.OK
+            assert call(channel, -1.0, **sampled) is grpc.StatusCode.INTERNAL
+            assert call(channel, 1.0) is grpc.StatusCode.OK  # and not traced: none in a hundred is
+            assert call(channel, verb="ServerReady", **sampled) is grpc.StatusCode.OK
+        route = f"/{SERVICE}/ModelInfer"
+        assert app.counts.statuses == {(route, 200): 2, (route, 500): 1, (f"/{SERVICE}/ServerReady", 200): 1}
+        requests = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
+    assert {span.name for span in requests} == {f"{SERVICE}/ModelInfer"}
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in collector.spans if span in requests} == {
+        (TRACE, PARENT)
+    }
+    said = [({a.key: a.value.string_value or a.value.int_value for a in span.attributes}, span) for span in requests]
+    common = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "ModelInfer"}
+    assert sorted((attributes["rpc.grpc.status_code"], span.status.code) for attributes, span in said) == [
+        (grpc.StatusCode.OK.value[0], Status.STATUS_CODE_UNSET),
+        (grpc.StatusCode.INTERNAL.value[0], Status.STATUS_CODE_ERROR),
+    ]
+    assert all(common.items() <= attributes.items() for attributes, _ in said)
+    parents = {
+        span.span_id: {one.name for one in collector.spans if one.parent_span_id == span.span_id} for span in requests
+    }
+    assert set(map(frozenset, parents.values())) == {frozenset({"queue", "batch"})}
+    assert sum(span.name == "predict" for span in collector.spans) == 2

@@ -32,7 +32,7 @@ from flyball.serving.model_folder import read_model_folder
 from flyball.serving.onnx_path import FastRuntime
 from flyball.serving.parity import Certificate, Parity, Tolerance, read_certificate
 from flyball.serving.reference_sample import has_sample
-from flyball.serving.served_model import ServedModel
+from flyball.serving.served_model import FAST_PATH, NO_FAST_PATH, ServedModel
 
 # Converting a large forest and asking it a thousand rows takes a minute; what takes longer than this hangs.
 TIMEOUT_S = 600
@@ -115,7 +115,9 @@ class FastPath:
             return self._plainly(model, "no sample is stored with the model; log it with an input_example")
         served = self._plainly(model, "the comparison is being made")
         if served.place != IN_THE_SERVER:
-            served.describe({"fast_path": "none", "fast_path_reason": "the model runs in an environment of its own"})
+            served.describe(
+                {FAST_PATH: NO_FAST_PATH, "fast_path_reason": "the model runs in an environment of its own"}
+            )
             return served
         self._begin(model, served, place)
         return served
@@ -134,7 +136,7 @@ class FastPath:
 
     def _plainly(self, model: ModelFolder, reason: str) -> ServedModel:
         served = self._load_original(model)
-        served.describe({"fast_path": "none", "fast_path_reason": reason})
+        served.describe({FAST_PATH: NO_FAST_PATH, "fast_path_reason": reason})
         return served
 
     def _fast(self, model: ModelFolder, kept: _Kept) -> ServedModel:
@@ -162,10 +164,10 @@ class FastPath:
             if kept.certificate.verdict is Parity.WITHIN:
                 served.replace(self._runtime(model, kept), _described(kept.certificate))
             else:
-                served.describe({"fast_path": "none", "fast_path_reason": kept.certificate.reason})
+                served.describe({FAST_PATH: NO_FAST_PATH, "fast_path_reason": kept.certificate.reason})
         except Exception as error:  # noqa: BLE001 -- whatever it is, the model goes on being served as it is
             said = error.message if isinstance(error, FlyballError) else type(error).__name__
-            served.describe({"fast_path": "none", "fast_path_reason": f"the comparison failed: {said}"})
+            served.describe({FAST_PATH: NO_FAST_PATH, "fast_path_reason": f"the comparison failed: {said}"})
             if not self._closed:
                 _log.warning("fast_path_failed", reason=said, exc_info=not isinstance(error, FlyballError))
             return
@@ -228,7 +230,7 @@ class FastPath:
 
 def _described(certificate: Certificate) -> dict[str, str]:
     return {
-        "fast_path": "onnx",
+        FAST_PATH: "onnx",
         "certificate": digest_json(certificate.content()),
         "maximum_difference": str(certificate.maximum_relative),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,20 @@ _NEUTRAL = {
     ColumnKind.DOUBLE: np.zeros(1),
     ColumnKind.DATETIME: np.zeros(1, dtype="datetime64[ns]"),
 }
+
+
+# The property that says what a model is served from, and what it says where that is the original.
+FAST_PATH, NO_FAST_PATH = "fast_path", "none"
+
+
+class Place(StrEnum):
+    """Where a model runs."""
+
+    IN_PROCESS = "in_process"
+    ISOLATED = "isolated"
+    """In a process of its own."""
+    FAST_PATH = "fast_path"
+    """In the model server, from a conversion that is proven to say the same."""
 
 
 class ServedModel:
@@ -69,6 +84,14 @@ class ServedModel:
     def properties(self) -> Mapping[str, str]:
         """What callers are told of how the model is served."""
         return self._properties
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """The properties, and where the model runs: for machines (`place`) and for people (`environment`)."""
+        properties = self._properties  # once: another thread may replace them
+        fast = properties.get(FAST_PATH, NO_FAST_PATH) != NO_FAST_PATH
+        place = Place.FAST_PATH if fast else Place.IN_PROCESS if self._isolated is None else Place.ISOLATED
+        return {"place": place.value, "environment": self.place, **properties}
 
     def describe(self, properties: Mapping[str, str]) -> None:
         """Set what callers are told of how the model is served."""

@@ -61,6 +61,8 @@ _FIELDS: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
         "platform": (3, "string"),
         "inputs": (4, "repeated TensorMetadata"),
         "outputs": (5, "repeated TensorMetadata"),
+        # Not in the protocol, which has properties over HTTP only; where MLServer has them.
+        "parameters": (6, _PARAMETERS),
     },
     "InferInputTensor": _TENSOR | _CONTENTS,
     "InferRequestedOutputTensor": {"name": (1, "string"), "parameters": (2, _PARAMETERS)},

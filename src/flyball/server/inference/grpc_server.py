@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -12,19 +14,23 @@ from flyball.governance.permissions import Permission
 from flyball.kernel.errors import ErrorCode, FlyballError, InvalidInput, NotFound
 from flyball.kernel.logs import get_logger
 from flyball.server.errors import TABLE
-from flyball.server.inference import tensors
-from flyball.server.inference.answering import Answering, asker_of, shorter, version_of
+from flyball.server.inference.answering import Answering, asker_of, shorter
 from flyball.server.inference.authorisation import Anyone, Authorisation
 from flyball.server.inference.failures import INTERNAL_MESSAGE
 from flyball.server.inference.grpc_codec import ProtoMessage, read_message
 from flyball.server.inference.grpc_messages import MESSAGES, SERVICE
-from flyball.server.inference.open_inference import index_of, is_ready, server_metadata
+from flyball.server.inference.http import OK
+from flyball.server.inference.metrics import RequestCounts
+from flyball.server.inference.open_inference import describe, index_of, is_ready, server_metadata
+from flyball.server.inference.tracing import CLIENT_GONE, Tracer
 from flyball.server.routing import PUBLIC, Public
+from flyball.serving.timing import TIMING, Timing
 
 Context: TypeAlias = Any
 Handler: TypeAlias = Callable[[ProtoMessage, str, Context], Awaitable[ProtoMessage]]
 
 STATUSES: Final[Mapping[int, grpc.StatusCode]] = {
+    200: grpc.StatusCode.OK,
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
@@ -32,6 +38,7 @@ STATUSES: Final[Mapping[int, grpc.StatusCode]] = {
     409: grpc.StatusCode.FAILED_PRECONDITION,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    499: grpc.StatusCode.CANCELLED,
     500: grpc.StatusCode.INTERNAL,
     501: grpc.StatusCode.UNIMPLEMENTED,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -48,9 +55,18 @@ _log = get_logger("inference")
 class GrpcInference:
     """The verbs of the service."""
 
-    def __init__(self, answering: Answering, authorisation: Authorisation | Anyone) -> None:
+    def __init__(
+        self,
+        answering: Answering,
+        authorisation: Authorisation | Anyone,
+        *,
+        counts: RequestCounts | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._answering = answering
         self._authorisation = authorisation
+        self._counts = counts or RequestCounts()
+        self._tracer = tracer
 
     def server(self, address: str) -> tuple[grpc.aio.Server, int]:
         """Return a server that is not started yet, and the port it will listen on. Belongs to the running event loop."""
@@ -79,7 +95,7 @@ class GrpcInference:
         }
         return {
             name: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, permission, handler),
+                partial(self._answer, name, permission, handler),
                 request_deserializer=MESSAGES[f"{name}Request"].FromString,
                 response_serializer=MESSAGES[f"{name}Response"].SerializeToString,
             )
@@ -87,14 +103,38 @@ class GrpcInference:
         }
 
     async def _answer(
-        self, permission: Permission | Public, handler: Handler, message: ProtoMessage, context: Context
+        self, verb: str, permission: Permission | Public, handler: Handler, message: ProtoMessage, context: Context
     ) -> ProtoMessage:
+        """Answer a call; it is counted, and where that is wanted traced, as a request over HTTP is."""
+        began_s, status, said, reply = time.perf_counter(), CLIENT_GONE, "", None
+        with self._traced(verb, permission, context) as ended:
+            try:
+                caller = (
+                    "" if permission == PUBLIC else await self._authorisation.caller(_presented(context), permission)
+                )
+                reply = await handler(message, caller, context)
+                status = OK
+            except Exception as error:  # noqa: BLE001 -- told to the client by the table of errors, and logged where nobody foresaw it
+                status, said = _failure(error)
+            finally:  # also when the client went away, which ends this task
+                self._counts.count(f"/{SERVICE}/{verb}", status, time.perf_counter() - began_s)
+                ended(status)
+        return reply if status == OK else await context.abort(STATUSES[status], said)
+
+    @contextlib.contextmanager
+    def _traced(self, verb: str, permission: Permission | Public, context: Context) -> Iterator[Callable[[int], None]]:
+        """Yield what is told the status in which a call ends."""
+        tracer = None if permission == PUBLIC else self._tracer
+        span = None if tracer is None else tracer.begin_call(SERVICE, verb, dict(context.invocation_metadata() or ()))
+        if tracer is None or span is None:
+            yield _untraced
+            return
+        timing = Timing()
+        token = TIMING.set(timing)
         try:
-            caller = "" if permission == PUBLIC else await self._authorisation.caller(_presented(context), permission)
-            return await handler(message, caller, context)
-        except Exception as error:  # noqa: BLE001 -- told to the client by the table of errors, and logged where nobody foresaw it
-            status, said = _failure(error)
-        return await context.abort(status, said)
+            yield lambda status: tracer.end_call(span, timing, STATUSES[status].value[0], status=status)
+        finally:
+            TIMING.reset(token)
 
     async def infer(self, message: ProtoMessage, caller: str, context: Context) -> ProtoMessage:
         """Predict tensors."""
@@ -131,15 +171,15 @@ class GrpcInference:
     async def model_metadata(self, message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
         """Describe a model."""
         plane = await self._answering.plane(message.name)
-        signature = plane.signature_of(version_of(message.version)) if message.version else plane.signature
-        said = tensors.to_metadata(message.name, signature, versions=sorted(plane.routing.versions))
-        tensor = MESSAGES["TensorMetadata"]
+        said = describe(plane, message.name, version=message.version)
+        tensor, parameter = MESSAGES["TensorMetadata"], MESSAGES["InferParameter"]
         return MESSAGES["ModelMetadataResponse"](
             name=said.name,
             versions=said.versions,
             platform=said.platform,
             inputs=[tensor(name=each.name, datatype=each.datatype, shape=each.shape) for each in said.inputs],
             outputs=[tensor(name=each.name, datatype=each.datatype, shape=each.shape) for each in said.outputs],
+            parameters={each: parameter(string_param=text) for each, text in said.properties.items()},
         )
 
     async def index(self, message: ProtoMessage, _caller: str, _context: Context) -> ProtoMessage:
@@ -182,8 +222,13 @@ def _presented(context: Context) -> bytes:
     return b""
 
 
-def _failure(error: Exception) -> tuple[grpc.StatusCode, str]:
+def _failure(error: Exception) -> tuple[int, str]:
+    """Return the status of HTTP that an error has in the table of errors, and what the client is told."""
     if not isinstance(error, FlyballError) or error.code is ErrorCode.INTERNAL:
         _log.error("request_failed", exc_info=error)
-        return grpc.StatusCode.INTERNAL, INTERNAL_MESSAGE
-    return STATUSES[TABLE[error.code][0]], error.message
+        return TABLE[ErrorCode.INTERNAL][0], INTERNAL_MESSAGE
+    return TABLE[error.code][0], error.message
+
+
+def _untraced(_status: int) -> None:
+    """Note nothing."""

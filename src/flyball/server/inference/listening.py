@@ -17,6 +17,7 @@ from flyball.kernel.errors import MissingExtra
 from flyball.kernel.logs import get_logger
 from flyball.server.http_protocol import http_protocol
 from flyball.server.inference.app import InferenceApp
+from flyball.server.inference.tracing import TracedApp
 
 # Requests in flight get this long at the end; the supervisor kills after fifteen seconds.
 DRAIN_S = 10
@@ -42,7 +43,9 @@ def load_grpc(address: str) -> StartGrpc:
         raise MissingExtra.named("gRPC", "grpc") from error
 
     async def start(app: InferenceApp) -> StopGrpc:
-        server, port = GrpcInference(app.answering, app.authorisation).server(address)
+        tracer = app.tracer if isinstance(app, TracedApp) else None
+        verbs = GrpcInference(app.answering, app.authorisation, counts=app.counts, tracer=tracer)
+        server, port = verbs.server(address)
         await server.start()
         _log.info("serving_grpc", port=port)
         return partial(server.stop, GRPC_DRAIN_S)

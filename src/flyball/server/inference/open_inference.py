@@ -18,6 +18,7 @@ from flyball.server.inference.invocations import parse_media_type
 from flyball.server.inference.routes import Route, get, post
 from flyball.server.routing import PUBLIC
 from flyball.serving.host import ModelHost, Presence
+from flyball.serving.plane import DataPlane
 from flyball.wire import inference as shapes
 
 EXTENSIONS = ("binary_tensor_data", "model_repository")
@@ -66,13 +67,8 @@ class OpenInference:
 
     async def model(self, call: Call) -> Answer:
         """Describe a model."""
-        plane, version = await self._answering.plane(call.path["name"]), call.path.get("version", "")
-        signature = plane.signature_of(version_of(version)) if version else plane.signature
-        routing = plane.routing
-        served = routing.versions[version_of(version) if version else routing.champion].model
-        described = tensors.to_metadata(
-            call.path["name"], signature, versions=sorted(routing.versions), properties=served.properties
-        )
+        plane = await self._answering.plane(call.path["name"])
+        described = describe(plane, call.path["name"], version=call.path.get("version", ""))
         return json_answer(described)
 
     async def model_ready(self, call: Call) -> Answer:
@@ -114,6 +110,20 @@ class OpenInference:
 def server_metadata() -> shapes.ServerMetadata:
     """Say what this server is."""
     return shapes.ServerMetadata(name="flyball", version=flyball.__version__, extensions=list(EXTENSIONS))
+
+
+def describe(plane: DataPlane, name: str, *, version: str = "") -> shapes.ModelMetadata:
+    """Describe a model, or a version of it: its tensors, and how it is served.
+
+    Raises:
+        InvalidInput: the version is no number.
+        NotFound: it is not served here.
+        Unavailable: no version is loaded yet.
+    """
+    number = version_of(version) if version else plane.routing.champion
+    signature, routing = plane.signature_of(number), plane.routing
+    about = routing.versions[number].model.about
+    return tensors.to_metadata(name, signature, versions=sorted(routing.versions), properties=about)
 
 
 def index_of(answering: Answering, *, only_ready: bool = False) -> list[shapes.IndexedModel]:

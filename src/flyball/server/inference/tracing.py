@@ -45,12 +45,12 @@ class TracedApp(InferenceApp):
 
     def __init__(self, app: InferenceApp, tracer: Tracer) -> None:
         self.__dict__.update(app.__dict__)  # everything that the application has, and a tracer
-        self._tracer = tracer
+        self.tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""
         route = self._route(scope)
-        span = None if route is None else self._tracer.begin(route.method, route.path, dict(scope["headers"]))
+        span = None if route is None else self.tracer.begin(route.method, route.path, dict(scope["headers"]))
         if span is None:
             await super().__call__(scope, receive, send)
             return
@@ -66,7 +66,7 @@ class TracedApp(InferenceApp):
             await super().__call__(scope, receive, sending)
         finally:
             TIMING.reset(token)
-            self._tracer.end(span, timing, status)
+            self.tracer.end(span, timing, status)
 
     def _route(self, scope: Scope) -> Route | None:
         try:
@@ -103,19 +103,42 @@ class Tracer:
         self._offset_ns = time.time_ns() - time.perf_counter_ns()
 
     def begin(self, method: str, route: str, headers: Mapping[bytes, bytes]) -> Span | None:
-        """Begin the span of a request; None when this one is not traced."""
-        from opentelemetry.trace import SpanKind
+        """Begin the span of a request over HTTP; None when this one is not traced."""
+        carried = {name: headers[name.encode()].decode("latin-1") for name in CARRIED if name.encode() in headers}
+        return self._begin(f"{method} {route}", carried, {"http.request.method": method, "http.route": route})
 
-        span = self._tracer.start_span(
-            f"{method} {route}",
-            context=self._context(headers),
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": method, "http.route": route},
-        )
-        return span if span.is_recording() else None
+    def begin_call(self, service: str, verb: str, metadata: Mapping[str, str | bytes]) -> Span | None:
+        """Begin the span of a call over gRPC; None when this one is not traced."""
+        carried = {name: said for name, said in metadata.items() if name in CARRIED and isinstance(said, str)}
+        attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": verb}
+        return self._begin(f"{service}/{verb}", carried, attributes)
 
     def end(self, span: Span, timing: Timing, status: int) -> None:
         """End the span of a request, after those of what it went through."""
+        self._end(span, timing, "http.response.status_code", status, is_fault=status >= SERVER_ERROR)
+
+    def end_call(self, span: Span, timing: Timing, code: int, *, status: int) -> None:
+        """End the span of a call; `status` is what HTTP would have called its code."""
+        self._end(span, timing, "rpc.grpc.status_code", code, is_fault=status >= SERVER_ERROR)
+
+    def close(self) -> None:
+        """Send what waits, and end."""
+        self._provider.shutdown()
+
+    def _begin(self, name: str, carried: Mapping[str, str], attributes: Mapping[str, str]) -> Span | None:
+        """Begin a span in the trace that the request comes with, and never in one that this thread happens to be in."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind
+
+        span = self._tracer.start_span(
+            name,
+            context=self._propagator.extract(carried, context=Context()),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+        )
+        return span if span.is_recording() else None
+
+    def _end(self, span: Span, timing: Timing, outcome: str, code: int, *, is_fault: bool) -> None:
         from opentelemetry.trace import StatusCode, set_span_in_context
 
         inside = set_span_in_context(span)
@@ -123,21 +146,10 @@ class Tracer:
         batch = self._part("batch", inside, timing.taken_ns, timing.answered_ns, requests=timing.batch_requests)
         if batch is not None:
             self._part("predict", set_span_in_context(batch), timing.taken_ns, timing.predicted_ns)
-        span.set_attribute("http.response.status_code", status)
-        if status >= SERVER_ERROR:
+        span.set_attribute(outcome, code)
+        if is_fault:
             span.set_status(StatusCode.ERROR)
         span.end()
-
-    def close(self) -> None:
-        """Send what waits, and end."""
-        self._provider.shutdown()
-
-    def _context(self, headers: Mapping[bytes, bytes]) -> Context:
-        """Return the trace that a request comes with, and never one that this thread happens to be in."""
-        from opentelemetry.context import Context
-
-        carried = {name: headers[name.encode()].decode("latin-1") for name in CARRIED if name.encode() in headers}
-        return self._propagator.extract(carried, context=Context())
 
     def _part(self, name: str, inside: Context, began_ns: int, ended_ns: int, *, requests: int = 0) -> Span | None:
         """Make a span of two moments; none where the request did not come so far."""
