@@ -17,7 +17,18 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from tests.faults.isolated import EAGER, PATIENCE_S, Toys, await_, is_gone, make_environment, rows
-from tests.faults.toy.toy_flavour import ALLOCATE, CRASH, FAIL, HANG, REFUSE, SLOW, STRANGE, WRONG_ROWS
+from tests.faults.toy.toy_flavour import (
+    ALLOCATE,
+    CRASH,
+    FAIL,
+    HANG,
+    KEEP,
+    REFUSE,
+    SLOW,
+    SPAWN,
+    STRANGE,
+    WRONG_ROWS,
+)
 
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import (
@@ -135,30 +146,32 @@ def test_threads_get_their_own_answers(toy: RemoteRuntime) -> None:
 def test_a_kill_under_load_costs_the_requests_in_it_and_no_other_model(toys: Toys, toy: RemoteRuntime) -> None:
     other, stop = toys.runtime("other"), threading.Event()
     told: list[Unavailable] = []
+    askers = [toy] * 4 + [other] * 2
+    counts = [0] * len(askers)
 
-    def ask(runtime: RemoteRuntime) -> int:
-        count = 0
+    def ask(number: int) -> None:
+        runtime = askers[number]
         while not stop.is_set():
             try:
                 assert runtime.predict(rows(3)).labels.tolist() == [6.0]
-                count += 1
+                counts[number] += 1
             except Unavailable as error:
                 assert runtime is toy, "the other model is not concerned"
                 told.append(error)
                 stop.wait(0.01)
-        return count
 
-    with ThreadPoolExecutor(6) as pool:
-        asking = [pool.submit(ask, toy) for _ in range(4)] + [pool.submit(ask, other) for _ in range(2)]
+    with ThreadPoolExecutor(len(askers)) as pool:
+        asking = [pool.submit(ask, number) for number in range(len(askers))]
         try:
             for _ in range(3):
                 pid = toy.pid
                 os.kill(pid, signal.SIGKILL)
                 await_(lambda: is_gone(pid) and answers(toy))  # noqa: B023 -- called before the next turn
+            await_(lambda: all(counts))
         finally:
             stop.set()
-        counts = [future.result() for future in asking]
-    assert all(counts)
+        for future in asking:
+            future.result(PATIENCE_S)
     assert told
     assert all(error.retryable for error in told)
     other.close()
@@ -228,6 +241,48 @@ def test_a_model_that_wants_too_much_memory_is_refused_and_goes_on(toy: RemoteRu
     with pytest.raises(LimitExceeded, match="FLYBALL_ISOLATION_MEMORY_BYTES"):
         toy.predict(rows(1, do=ALLOCATE))
     assert (answers(toy), toy.pid) == (True, pid)
+
+
+def limited(toys: Toys, limit_bytes: int) -> RemoteRuntime:
+    load = {**toys.recipe().load, "memory_bytes": limit_bytes}
+    return toys.runtime(load=load)
+
+
+def test_a_model_that_keeps_ever_more_is_started_again_when_there_is_no_room_left(toys: Toys) -> None:
+    toy = limited(toys, 512 << 20)
+    pid = toy.pid
+
+    def keep_more() -> None:
+        for _ in range(9):
+            toy.predict(rows(1, do=KEEP))
+
+    with capture_logs() as logs:
+        with pytest.raises(LimitExceeded, match="FLYBALL_ISOLATION_MEMORY_BYTES"):
+            keep_more()
+        await_(lambda: is_gone(pid))
+        await_(lambda: answers(toy))
+    assert [entry["how"] for entry in logs if entry["event"] == "model_crashed"] == [
+        "what it kept left no room to answer in under FLYBALL_ISOLATION_MEMORY_BYTES"
+    ]
+    toy.close()
+
+
+def test_a_model_whose_children_take_more_than_it_may_is_ended_with_them_and_started_again(toys: Toys) -> None:
+    toy = limited(toys, 256 << 20)
+    pid = toy.pid
+    with ThreadPoolExecutor(2) as pool, capture_logs() as logs:
+        waiting = [pool.submit(toy.predict, rows(1, do=SPAWN)) for _ in range(2)]
+        await_((toys.folder / "toy" / "begun").exists)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for future in waiting:
+            with pytest.raises(Unavailable):
+                future.result(PATIENCE_S)
+        await_(lambda: is_gone(pid) and all(is_gone(int(child)) for child in children))
+        await_(lambda: answers(toy))
+    assert len(children) == 2
+    (crash,) = [entry["how"] for entry in logs if entry["event"] == "model_crashed"]
+    assert crash.endswith(f"FLYBALL_ISOLATION_MEMORY_BYTES gives it {256 << 20}")
+    toy.close()
 
 
 def test_the_process_ends_with_ours_however_that_ends(toys: Toys) -> None:

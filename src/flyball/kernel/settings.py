@@ -124,7 +124,7 @@ class Settings:
     """Which models run in a process of their own: `auto` (those whose requirements differ from what is installed, in an environment
     made from them), `always` (all), `never` (none: a model that differs is tried in the model server)."""
     isolation_memory_bytes: int = 1_099_511_627_776
-    """Bytes that the process of an isolated model may allocate (Linux)."""
+    """Bytes that an isolated model may take, with everything that it starts (Linux)."""
     isolation_make_s: int = 1_800
     """Seconds that one step of making a model's environment may take."""
     isolation_start_s: int = 120

@@ -14,7 +14,10 @@ import numpy as np
 from flyball.kernel.errors import InvalidInput
 from flyball.serving.entities import Columns, ModelSpec, Prediction
 
-DOUBLE, REFUSE, FAIL, CRASH, HANG, ALLOCATE, SLOW, STRANGE, WRONG_ROWS = range(9)
+DOUBLE, REFUSE, FAIL, CRASH, HANG, ALLOCATE, SLOW, STRANGE, WRONG_ROWS, KEEP, SPAWN = range(11)
+KEPT_BYTES = 64 << 20
+# Two of these together are more than any of them may have.
+_HUNGRY = "import time; kept = b'x' * (150 << 20); time.sleep(1000)"
 
 
 class ToyFlavour:
@@ -40,6 +43,7 @@ class ToyFlavour:
 class ToyRuntime:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._kept: list[np.ndarray] = []
         self._one_at_a_time = threading.Lock()
 
     def predict(self, columns: Columns) -> Prediction:
@@ -70,7 +74,15 @@ class ToyRuntime:
             os.kill(os.getpid(), 11)
         if what == ALLOCATE:
             np.ones(1 << 31, dtype=np.uint8)
-        if what in {HANG, SLOW}:
+        self._grow(what)
+        if what in {HANG, SLOW, SPAWN}:
             (self._folder / "begun").touch()
             while not (self._folder / "go").exists():
                 time.sleep(0.01)
+
+    def _grow(self, what: int) -> None:
+        if what == KEEP:
+            self._kept.append(np.ones(KEPT_BYTES, dtype=np.uint8))
+        if what == SPAWN:
+            for _ in range(2):
+                subprocess.Popen([sys.executable, "-c", _HUNGRY])

@@ -137,6 +137,15 @@ def _lines(lock: ModelLock) -> list[str]:
     return [*lock.lines, *([_NEEDED] if _NEEDED not in named else [])]
 
 
+def _because(complained: str, lock: ModelLock) -> str:
+    """Name the lines of the lock that a complaint is about; no words where it names none of them."""
+    named = [pinned.requirement for pinned in lock.pinned]
+    about = [
+        str(one) for one in named if re.search(rf"(?<![\w.-]){re.escape(one.name)}(?![\w-])", complained, re.IGNORECASE)
+    ]
+    return f" because of {' and '.join(about)}" if about else ""
+
+
 def fault_of(status: int, complained: str, lock: ModelLock) -> FlyballError:
     """Return what uv's exit status and complaint mean for the model, and what to do about it."""
     said = _PASSWORD.sub(r"\1[hidden]@", complained.strip())[:_SHOWN_CHARACTERS]
@@ -153,8 +162,8 @@ def fault_of(status: int, complained: str, lock: ModelLock) -> FlyballError:
         )
     if _NO_WHEEL.search(complained):
         return InvalidInput(
-            "a requirement of the model has no wheel for this machine, and nothing is built from source here; build a wheel and "
-            f"publish it to your index, or train with a version that has one. uv said: {said}",
+            f"the model's {REQUIREMENTS} cannot be installed{_because(complained, lock)}: there is no wheel for this machine, and nothing "
+            f"is built from source here; build a wheel and publish it to your index, or train with a version that has one. uv said: {said}",
             field=REQUIREMENTS,
         )
     if _NO_NETWORK.search(complained):
@@ -164,8 +173,8 @@ def fault_of(status: int, complained: str, lock: ModelLock) -> FlyballError:
         )
     if status == _NO_SOLUTION or _WRONG_HASH.search(complained):
         return InvalidInput(
-            f"the model's {REQUIREMENTS} cannot be installed; log the model again with requirements that exist and go "
-            f"together. uv said: {said}",
+            f"the model's {REQUIREMENTS} cannot be installed{_because(complained, lock)}; log the model again with requirements "
+            f"that exist and go together. uv said: {said}",
             field=REQUIREMENTS,
         )
     return Unavailable(f"the model's environment could not be made, and it is tried again. uv said: {said}")

@@ -16,6 +16,8 @@ from flyball.kernel.errors import InvalidInput, Unavailable
 from flyball.serving.isolation import bootstrap
 from flyball.serving.isolation.channel import Channel, ChannelBroken
 from flyball.serving.isolation.frames import Array, Frame, Words
+from flyball.serving.isolation.memory import OUTGREW_STATUS
+from flyball.serving.isolation.memory_watch import MemoryWatch
 from flyball.serving.isolation.messages import LOAD, refusal_in
 from flyball.serving.isolation.output import PrintedLines
 
@@ -70,6 +72,7 @@ class ModelProcess:
         self._life = threading.Lock()
         self._ended = threading.Event()
         self._output = PrintedLines(self._process.stdout, model=recipe.model)
+        self._watch = self._watched(recipe.load.get("memory_bytes"))
         try:
             self.libraries = dict(self._load().words)
         except BaseException:
@@ -113,6 +116,8 @@ class ModelProcess:
         if not self._ended.is_set():
             # Not collected yet, its number still belongs to it, and so does its group.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            if self._watch is not None:
+                self._watch.stop()
             with self._life:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
@@ -121,6 +126,10 @@ class ModelProcess:
             self._channel.close()
             self._output.finish(_OUTPUT_S)
         status = self._process.returncode
+        if self._watch is not None and self._watch.outgrown:
+            return self._watch.outgrown
+        if status == OUTGREW_STATUS:
+            return "what it kept left no room to answer in under FLYBALL_ISOLATION_MEMORY_BYTES"
         return f"exit status {status}" if status >= 0 else f"killed by {_signal_name(-status)}"
 
     def close(self, *, drain_s: float) -> None:
@@ -128,6 +137,12 @@ class ModelProcess:
         self._channel.finish(drain_s)
         if not self._ended.wait(_ENDING_S):
             self.kill()
+
+    def _watched(self, limit_bytes: int | None) -> MemoryWatch | None:
+        """Watch its memory, where it could reach the limit at all."""
+        if limit_bytes is None or limit_bytes >= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            return None
+        return MemoryWatch(self.pid, limit_bytes=limit_bytes, end=self.kill)
 
     def _load(self) -> Frame:
         try:

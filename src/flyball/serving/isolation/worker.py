@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import socket
 import sys
@@ -17,6 +18,7 @@ from flyball.kernel.errors import Corrupted, FlyballError, LimitExceeded, Unsupp
 from flyball.kernel.plugins import GROUP_PREFIX
 from flyball.serving.flavours import GROUP
 from flyball.serving.isolation.frames import Frame, Words, encode, receive, send
+from flyball.serving.isolation.memory import OUTGREW_STATUS, data_bytes
 from flyball.serving.isolation.messages import LOADED, PREDICTED, pack_prediction, refusal_of, unpack_columns
 from flyball.serving.model_folder import spec_of
 from flyball.serving.ports import Flavour, Runtime
@@ -48,8 +50,11 @@ def work(stream: socket.socket) -> int:
             send(stream, encode(_refusal(error, number=asked.number)))
             return 0
         send(stream, encode(Frame(verb=LOADED, number=asked.number, words=_libraries())))
+        room = _Room()
         while True:
-            send(stream, _answer(runtime, receive(stream)))
+            send(stream, _answer(runtime, receive(stream), room))
+            if room.is_gone():
+                return OUTGREW_STATUS
     except (EOFError, ConnectionError):
         return 0
     except Corrupted as error:
@@ -57,13 +62,40 @@ def work(stream: socket.socket) -> int:
         return _SPOKE_OUT_OF_TURN
 
 
-def _answer(runtime: Runtime, asked: Frame) -> list[memoryview]:
+class _Room:
+    """What the limit of memory leaves a model to answer in.
+
+    One that wants too much for one answer goes on. One that keeps more and more would refuse every request from some time on: it ends
+    when there was no memory and it has grown over half of what loading it left.
+    """
+
+    def __init__(self) -> None:
+        self._at_load_bytes = data_bytes()
+        self._was_short = False
+
+    def ran_short(self) -> None:
+        """Note that there was no memory for an answer."""
+        self._was_short = True
+
+    def is_gone(self) -> bool:
+        """Tell whether it was short, and stays so."""
+        if not self._was_short:
+            return False
+        self._was_short = False
+        gc.collect()
+        limit_bytes, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        return data_bytes() - self._at_load_bytes > (limit_bytes - self._at_load_bytes) / 2
+
+
+def _answer(runtime: Runtime, asked: Frame, room: _Room) -> list[memoryview]:
     """Return the answer as it is sent; what cannot be put into a frame is refused like anything else."""
     columns = unpack_columns(asked)
     try:
         arrays = pack_prediction(runtime.predict(columns))
         return encode(Frame(verb=PREDICTED, number=asked.number, arrays=arrays))
     except Exception as error:  # noqa: BLE001 -- as above; the process goes on
+        if isinstance(error, MemoryError):
+            room.ran_short()
         return encode(_refusal(error, number=asked.number))
 
 
