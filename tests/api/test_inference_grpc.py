@@ -148,7 +148,7 @@ def test_what_the_caller_says_about_its_rows_is_captured(client: Client) -> None
     assert json.loads(answer.parameters["prediction_ids"].string_param) == ["a", "b"]
     assert answer.parameters["role"].string_param == "champion"
     batch = client.capture.batches[-1]
-    assert (batch.prediction_ids, batch.times_ms, batch.caller) == (("a", "b"), (7, 7), "user:owner")
+    assert (batch.prediction_ids, batch.times_ms, batch.caller) == (("a", "b"), 7, "user:owner")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.exposition import samples_of
 from flyball.governance.permissions import Permission
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.errors import Unauthenticated
+from flyball.server.http_protocol import OneWriteProtocol
 from flyball.server.inference.app import build_app
 from flyball.server.inference.authorisation import REMEMBERED_S, Authorisation
 from flyball.server.inference.limits import RequestLimits
@@ -71,10 +72,19 @@ def plane_of(name: str, model: Gated, limits: BatchLimits) -> DataPlane:
     return plane
 
 
-class Server:
-    """Two models, `slow` and `quick`, and a client."""
+class Silent(OneWriteProtocol):
+    """A connection that takes plain requests at once."""
 
-    def __init__(self, limits: BatchLimits, *, takes_s: float = 0.0) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.access_log = False  # pytest hangs its handlers onto every logger, and each answer would be logged
+
+
+class Server:
+    """Two models, `slow` and `quick`, and a client; requests are taken at once, or each by a task."""
+
+    def __init__(self, limits: BatchLimits, *, takes_s: float = 0.0, at_once: bool = True) -> None:
+        self.at_once = at_once
         self.slow, self.quick = Gated(takes_s=takes_s), Gated()
         self.quick.go.set()
         self.planes = [plane_of("slow", self.slow, limits), plane_of("quick", self.quick, limits)]
@@ -105,7 +115,8 @@ def wait_until(true: Callable[[], bool]) -> None:
 @contextmanager
 def running(server: Server, limits: RequestLimits | None = None) -> Iterator[Server]:
     app = build_app(FixedHost(server.planes), authorise=None, max_request_bytes=1_000_000, limits=limits)
-    served = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    config = uvicorn.Config(app, http=Silent if server.at_once else "auto", port=0, log_level="error", lifespan="off")
+    served = uvicorn.Server(config)
     thread = threading.Thread(target=served.run)
     thread.start()
     wait_until(lambda: served.started)
@@ -118,9 +129,9 @@ def running(server: Server, limits: RequestLimits | None = None) -> Iterator[Ser
         thread.join()
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running(Server(BatchLimits(waiting_requests=WAITING))) as started:
+@pytest.fixture(params=[True, False], ids=["at once", "by a task"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running(Server(BatchLimits(waiting_requests=WAITING), at_once=request.param)) as started:
         yield started
 
 

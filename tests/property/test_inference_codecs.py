@@ -256,7 +256,7 @@ LABELS = st.one_of(
 def answer_of(labels: Any) -> InferAnswer:
     names = tuple(f"row-{number}" for number in range(len(labels)))
     prediction = Prediction(labels=labels, scores=np.linspace(0.5, 1.0, len(labels)))
-    return InferAnswer(request_id="r", version=3, role="champion", prediction_ids=names, prediction=prediction)
+    return InferAnswer(request_id="r", version=3, role="champion", prediction_ids=names, together=prediction)
 
 
 @settings(max_examples=25, deadline=None)

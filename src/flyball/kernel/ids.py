@@ -7,12 +7,15 @@ import threading
 import time
 
 _COUNTER_BITS = 12
-_COUNTER_LIMIT = 1 << _COUNTER_BITS
+_COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _TAIL_DIGITS = 16
+# The system is asked for the random digits of so many ids at once: a question costs as much as the rest of an id.
+_TAILS_AT_ONCE = 64
 # The two highest of the last 64 bits are the variant (10), the two below them random.
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _lock = threading.Lock()
 _last_tick = 0
+_tails = ""
 
 
 def new_id() -> str:
@@ -22,32 +25,26 @@ def new_id() -> str:
     >>> len(a), a < b
     (32, True)
     """
-    return _written(_reserve(1), os.urandom(_TAIL_DIGITS // 2).hex())
+    tick, tail = _take()
+    return f"{tick >> _COUNTER_BITS:012x}7{tick & _COUNTER_MASK:03x}{_VARIANT[tail[0]]}{tail[1:]}"
 
 
-def new_ids(count: int) -> list[str]:
-    """Make ids, each greater than every id this process made before; much cheaper than as many calls of `new_id`.
-
-    >>> ids = new_ids(5_000)
-    >>> ids == sorted(set(ids)), new_ids(0)
-    (True, [])
-    """
-    first, tails = _reserve(count), os.urandom(count * _TAIL_DIGITS // 2).hex()
-    return [
-        _written(tick, tails[at : at + _TAIL_DIGITS])
-        for tick, at in zip(range(first, first + count), range(0, count * _TAIL_DIGITS, _TAIL_DIGITS), strict=True)
-    ]
-
-
-def _written(tick: int, tail: str) -> str:
-    counter = tick & (_COUNTER_LIMIT - 1)
-    return f"{tick >> _COUNTER_BITS:012x}7{counter:03x}{_VARIANT[tail[0]]}{tail[1:]}"
-
-
-def _reserve(count: int) -> int:
-    """Take ticks, 4096 to a millisecond, and return the first; they never go backwards when the machine's clock does."""
-    global _last_tick  # noqa: PLW0603 -- the order of ids is a property of the process
+def _take() -> tuple[int, str]:
+    """Take a tick, of which there are 4096 to a millisecond, and random digits; ticks never go backwards with the clock."""
+    global _last_tick, _tails  # noqa: PLW0603 -- the order of ids is a property of the process
+    now = time.time_ns() // 1_000_000 << _COUNTER_BITS
     with _lock:
-        first = max(_last_tick + 1, time.time_ns() // 1_000_000 << _COUNTER_BITS)
-        _last_tick = max(_last_tick, first + count - 1)
-        return first
+        _last_tick = now if now > _last_tick else _last_tick + 1
+        if not _tails:
+            _tails = os.urandom(_TAILS_AT_ONCE * _TAIL_DIGITS // 2).hex()
+        tail, _tails = _tails[:_TAIL_DIGITS], _tails[_TAIL_DIGITS:]
+        return _last_tick, tail
+
+
+def _forget() -> None:
+    """Let a process that was forked draw digits of its own."""
+    global _tails  # noqa: PLW0603 -- as above
+    _tails = ""
+
+
+os.register_at_fork(after_in_child=_forget)

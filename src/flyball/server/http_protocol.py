@@ -189,7 +189,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         self._is_feeding = True
         super().data_received(data)
         self._is_feeding = False
-        if self._arriving is not None:
+        if self._arriving is not None and not self._comes_soon(self._arriving[0]):
             (cycle, app), self._arriving = self._arriving, None
             self._begin(cycle, app)
 
@@ -212,6 +212,13 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._arriving = cycle, app
         else:
             self._begin(cycle, app)
+
+    def _comes_soon(self, cycle: OneWriteCycle) -> bool:
+        """Tell whether the rest of a short body is waited for: many clients send a head and its body apart."""
+        if self._quick is None or not cycle.more_body or cycle.waiting_for_100_continue:
+            return False
+        length = _length(cycle.scope["headers"])
+        return length is not None and length <= LARGEST_JOINED_BYTES
 
     def _begin(self, cycle: OneWriteCycle, app: ASGI3Application) -> None:
         if self.transport.is_closing():
@@ -240,6 +247,7 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._arriving = None
         if self._lent is not None:
             self._lent.abort()
         super().connection_lost(exc)
@@ -305,6 +313,11 @@ class Reply:
     def __init__(self, protocol: OneWriteProtocol, cycle: OneWriteCycle) -> None:
         self._protocol = protocol
         self._cycle = cycle
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the client has gone away."""
+        return self._cycle.disconnected
 
     def send(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer with a body. The headers leave out its length, and are remembered: none may carry a secret."""

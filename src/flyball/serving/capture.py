@@ -11,14 +11,15 @@ JSON. Tensors, probabilities and outputs are lists of the values of a row, flat 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flyball.serving.capture_values import label_values, list_column
-from flyball.serving.entities import Columns, Matrix, Prediction, join_columns
+from flyball.serving.capture_values import flat_columns, id_column, label_values, list_column
+from flyball.serving.entities import Array, Columns, Matrix, Prediction, join_columns
 
 FEATURE_PREFIX = "feature."
 TENSOR_PREFIX = "tensor."
@@ -28,17 +29,16 @@ PROBABILITIES = "probabilities"
 _TWO_CLASSES = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PredictionBatch:
-    """The rows that one version answered in one request. `times_ms` are the rows' event times.
+class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that one version answered in one request. `times_ms` are the rows' event times, or the one of all.
 
     Rows of several requests that were predicted together may share `columns` and `prediction`: a batch's own rows are then
     those from `first` on, as many as it has ids. What is shared is neither copied nor cut until it is written.
     """
 
     request_id: str
-    prediction_ids: tuple[str, ...]
-    times_ms: tuple[int, ...]
+    prediction_ids: Sequence[str]
+    times_ms: int | tuple[int, ...]
     served_ms: int
     version: int
     version_digest: str
@@ -67,12 +67,12 @@ class _Run:
 def record_tables(batches: Sequence[PredictionBatch]) -> list[pa.Table]:
     """Return the batches as few tables as their columns allow: two versions of a model may see different features."""
     groups: dict[tuple[object, ...], list[_Run]] = {}
-    known: list[object] = []
+    known: tuple[object, ...] = ()
     group: list[_Run] = []
     for run in _runs(batches):
         kinds = _kinds(run.batches[0])
-        if kinds != known:  # to compare with the last one costs a fraction of what hashing thirty types does
-            known, group = kinds, groups.setdefault(tuple(map(str, kinds)), [])
+        if kinds != known:  # to compare with the last one costs a fraction of what hashing thirty names does
+            known, group = kinds, groups.setdefault(kinds, [])
         group.append(run)
     return [_table(group) for group in groups.values()]
 
@@ -115,26 +115,26 @@ def _cut(columns: Columns, start: int, end: int) -> Columns:
     return {name: values[start:end] for name, values in columns.items()}
 
 
-def _kinds(batch: PredictionBatch) -> list[object]:
+def _kinds(batch: PredictionBatch) -> tuple[object, ...]:
     """Return what the batches of one table have in common: version, role, and the types and shapes of what they hold."""
-    said, labels = batch.prediction, batch.prediction.labels
-    kinds: list[object] = [
+    said, columns = batch.prediction, batch.columns
+    return (
         batch.version,
         batch.version_digest,
         batch.role,
-        labels.dtype,
-        labels.shape[1:],
-        *batch.columns,
-    ]
-    if isinstance(batch.columns, Matrix):
-        kinds.append(batch.columns.values_by_row.dtype)
-    else:
-        arrays = batch.columns.values()
-        kinds += [values.dtype for values in arrays]
-        kinds += [values.shape[1:] for values in arrays if values.ndim > 1]
-    kinds.append(None if said.probabilities is None else said.probabilities.shape[1])
-    kinds += [(name, values.dtype, values.shape[1:]) for name, values in said.outputs.items()]
-    return kinds
+        (columns.names, columns.values_by_row.dtype) if isinstance(columns, Matrix) else _types(columns),
+        _type(said.labels),
+        None if said.probabilities is None else said.probabilities.shape[1],
+        _types(said.outputs),
+    )
+
+
+def _types(arrays: Columns) -> tuple[object, ...]:
+    return tuple([(name, *_type(values)) for name, values in arrays.items()])
+
+
+def _type(values: Array) -> tuple[object, ...]:
+    return values.dtype, values.shape[1:]
 
 
 def _table(runs: Sequence[_Run]) -> pa.Table:
@@ -142,9 +142,9 @@ def _table(runs: Sequence[_Run]) -> pa.Table:
     counts = [len(batch.prediction_ids) for batch in batches]
     known, total = batches[0], sum(counts)
     columns: dict[str, pa.Array] = {
-        "prediction_id": _flat((batch.prediction_ids for batch in batches), pa.string()),
+        "prediction_id": id_column([batch.prediction_ids for batch in batches]),
         "request_id": _repeated([batch.request_id for batch in batches], counts, pa.string()),
-        "time_ms": _flat((batch.times_ms for batch in batches), pa.int64()),
+        "time_ms": _times(batches, counts),
         "served_ms": _repeated([batch.served_ms for batch in batches], counts, pa.int64()),
         "version": pa.repeat(pa.scalar(known.version, pa.int32()), total),
         "version_digest": pa.repeat(pa.scalar(known.version_digest, pa.string()), total),
@@ -159,22 +159,27 @@ def _table(runs: Sequence[_Run]) -> pa.Table:
     return pa.table(list(columns.values()), schema=pa.schema(fields))
 
 
-def _flat(lists: Iterable[Sequence[object]], kind: pa.DataType) -> pa.Array:
-    values: list[object] = []
-    for each in lists:
-        values.extend(each)
-    return pa.array(values, type=kind)
+def _times(batches: Sequence[PredictionBatch], counts: list[int]) -> pa.Array:
+    given = [batch.times_ms for batch in batches]
+    alike = [times for times in given if isinstance(times, int)]
+    if len(alike) == len(given):
+        return _repeated(alike, counts, pa.int64())
+    parts = [(one,) * count if isinstance(one, int) else one for one, count in zip(given, counts, strict=True)]
+    return pa.array([time_ms for part in parts for time_ms in part], type=pa.int64())
 
 
 def _repeated(values: Sequence[object], counts: list[int], kind: pa.DataType) -> pa.Array:
     array = pa.array(values, type=kind)
-    if len(values) == sum(counts):
+    if max(counts) == 1 == min(counts):
         return array
     return array.take(pa.array(np.repeat(np.arange(len(values)), counts)))
 
 
 def _features(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
-    for name, values in join_columns([run.columns for run in runs]).items():
+    columns = join_columns([run.columns for run in runs])
+    if isinstance(columns, Matrix):
+        columns = dict(zip(columns.names, flat_columns(columns.values_by_row), strict=True))
+    for name, values in columns.items():
         if values.ndim > 1:
             yield list_column(TENSOR_PREFIX + name, values)
         else:

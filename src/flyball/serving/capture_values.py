@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from flyball.serving.entities import Array
+from flyball.serving.row_ids import RowIds
+
+# From so many rows on, the ids of a request are copied as they lie.
+_MANY = 16
+
+
+def id_column(parts: Sequence[Sequence[str]]) -> pa.Array:
+    """Return the ids of several requests as one column."""
+    pieces: list[pa.Array] = []
+    single: list[str] = []
+    for ids in parts:
+        if isinstance(ids, RowIds) and len(ids) >= _MANY:
+            if single:
+                pieces.append(pa.array(single, type=pa.string()))
+                single = []
+            text, ends = ids.joined()
+            pieces.append(pa.StringArray.from_buffers(len(ids), pa.py_buffer(ends), pa.py_buffer(text)))
+        else:
+            single.extend(ids)
+    if single or not pieces:
+        pieces.append(pa.array(single, type=pa.string()))
+    return pa.concat_arrays(pieces)
+
+
+def flat_columns(block: Array) -> Array:
+    """Return the columns of a matrix (n, k) as rows (k, n), each in one piece, which Arrow takes as it lies."""
+    if block.dtype.kind == "f":
+        return np.ascontiguousarray(block.T, dtype=np.float64)
+    return np.ascontiguousarray(block.T)
 
 
 def label_values(labels: Array) -> pa.Array:

@@ -95,11 +95,14 @@ class Signature:
     inputs: tuple[ColumnSpec, ...]
     output: ColumnKind | None = None
     named: bool = True
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The names of the columns in order."""
+    kinds: frozenset[ColumnKind] = field(init=False, repr=False, compare=False)
+    """The kinds that there are among the columns."""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the columns in order."""
-        return tuple(spec.name for spec in self.inputs)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(spec.name for spec in self.inputs))  # looked at for every batch
+        object.__setattr__(self, "kinds", frozenset(spec.kind for spec in self.inputs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

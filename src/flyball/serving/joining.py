@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 import numpy as np
 
 from flyball.kernel.errors import FlyballError
@@ -15,17 +15,21 @@ from flyball.serving.served_model import ServedModel
 from flyball.serving.signature import MatrixRows, NamedRows, PositionalRows, Rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predicted:
+class Predicted(msgspec.Struct, frozen=True):
     """What the model said of a request's rows, and what they were predicted with.
 
-    `columns` and `together` are of all rows of the call, as the model saw them; those of the request begin at `first`.
+    Both are of all rows of the call, as the model saw them; those of the request begin at `first`.
     """
 
     columns: Columns
     together: Prediction
     first: int
-    prediction: Prediction
+    rows: int
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the model said of the request's own rows."""
+        return self.together.rows(self.first, self.first + self.rows)
 
 
 def predict_together(model: ServedModel, requests: Sequence[Rows]) -> list[Predicted | Exception]:
@@ -69,12 +73,12 @@ def _predict(model: ServedModel, requests: Sequence[Rows]) -> list[Predicted]:
     columns = model.columns_of(_joined(requests))
     prediction = model.predict_rows(columns)
     if len(requests) == 1:
-        return [Predicted(columns=columns, together=prediction, first=0, prediction=prediction)]
-    parts, stop = [], 0
+        return [Predicted(columns, prediction, 0, len(prediction.labels))]
+    parts, first = [], 0
     for rows in requests:
-        start, stop = stop, stop + row_count_of(rows)
-        own = prediction.rows(start, stop)
-        parts.append(Predicted(columns=columns, together=prediction, first=start, prediction=own))
+        count = row_count_of(rows)
+        parts.append(Predicted(columns, prediction, first, count))
+        first += count
     return parts
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import threading
 import time
@@ -12,14 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+import msgspec
+
 from flyball.kernel.clock import Clock
 from flyball.kernel.errors import Conflict, LimitExceeded, NotFound, Unavailable
+from flyball.kernel.ids import new_id
 from flyball.serving.batching import Batcher, BatchLimits, Job, Settle
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import Signature
 from flyball.serving.joining import Predicted, predict_together, row_count_of
 from flyball.serving.ports import Choice, Pick, PredictionCapture, Router
-from flyball.serving.requests import InferAnswer, InferRequest, ids_of, named, times_of
+from flyball.serving.requests import InferAnswer, InferRequest, id_of, ids_of, times_of
 from flyball.serving.served_model import ServedModel
 from flyball.serving.shadowing import Shadowing
 from flyball.serving.timing import Timing, Turn, queued_timing
@@ -52,13 +54,13 @@ class Routing:
     versions: Mapping[int, LoadedVersion]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request on its way: checked, routed, and with a name and a time for each row."""
 
     request: InferRequest
-    prediction_ids: tuple[str, ...]
-    times_ms: tuple[int, ...]
+    request_id: str
+    prediction_ids: Sequence[str]
+    times_ms: int | tuple[int, ...]
     served_ms: int
     began_s: float
     role: str
@@ -165,11 +167,11 @@ class DataPlane:
         Raises: as `infer`; what only the model can tell is in the outcome.
         """
         routing, queues = self._in_force()
-        request = named(request)
-        choice = _choice(routing, request)
+        new = new_id()
+        request_id = id_of(request, new=new)
+        choice = _choice(routing, request, request_id)
         version = choice.answer.version
-        shadows = tuple(routing.versions[pick.version] for pick in choice.shadows)
-        asked = self._checked(request, routing.versions[version], role=choice.answer.role, shadows=shadows)
+        asked = self._checked(request, request_id, new=new, routing=routing, choice=choice)
         job: InferJob = Job(
             asked,
             rows=len(asked.prediction_ids),
@@ -205,23 +207,23 @@ class DataPlane:
     def _queue(self, loaded: LoadedVersion) -> Queue:
         return Batcher(f"{self.endpoint}/{loaded.version}", partial(self._answer, loaded), limits=self._limits)
 
-    def _checked(
-        self, request: InferRequest, loaded: LoadedVersion, *, role: str, shadows: tuple[LoadedVersion, ...]
-    ) -> Asked:
+    def _checked(self, request: InferRequest, request_id: str, *, new: str, routing: Routing, choice: Choice) -> Asked:
         """Return the request with a name and a time for each of its rows."""
         rows, now_ms = row_count_of(request.rows), self._clock.now_ms()
         if rows > MAX_ROWS:
             raise LimitExceeded(f"{rows} rows in one request; the limit is {MAX_ROWS}: send several", field="inputs")
         if not rows:
-            loaded.model.columns_of(request.rows)  # which tells what is wrong with a table without rows or columns
+            # which tells what is wrong with a table without rows or columns
+            routing.versions[choice.answer.version].model.columns_of(request.rows)
         return Asked(
             request=request,
-            prediction_ids=ids_of(request, rows=rows),
+            request_id=request_id,
+            prediction_ids=ids_of(request, rows=rows, new=new),
             times_ms=times_of(request, rows=rows, now_ms=now_ms),
             served_ms=now_ms,
             began_s=time.perf_counter(),
-            role=role,
-            shadows=shadows,
+            role=choice.answer.role,
+            shadows=tuple([routing.versions[pick.version] for pick in choice.shadows]) if choice.shadows else (),
             timing=queued_timing(),
         )
 
@@ -252,28 +254,29 @@ class DataPlane:
             work = partial(self._watch, shadow)
             self.shadows.offer(shadow, asked, work, rows=len(asked.prediction_ids), size_bytes=asked.request.size_bytes)
         return InferAnswer(
-            request_id=asked.request.request_id,
+            request_id=asked.request_id,
             version=loaded.version,
             role=asked.role,
             prediction_ids=asked.prediction_ids,
-            prediction=made.prediction,
+            together=made.together,
+            first=made.first,
         )
 
     def _watch(self, loaded: LoadedVersion, every: Sequence[Asked]) -> list[InferAnswer | Exception]:
         """Let a version see what was answered, under the same ids and times."""
         now_ms, now_s = self._clock.now_ms(), time.perf_counter()
         seen = [
-            dataclasses.replace(asked, served_ms=now_ms, began_s=now_s, role=SHADOW, shadows=(), timing=None)
+            msgspec.structs.replace(asked, served_ms=now_ms, began_s=now_s, role=SHADOW, shadows=(), timing=None)
             for asked in every
         ]
         return self._answer(loaded, seen)
 
 
-def _choice(routing: Routing, request: InferRequest) -> Choice:
+def _choice(routing: Routing, request: InferRequest, request_id: str) -> Choice:
     """Return who sees a request. One that names its version is shown to no shadow: they watch what is routed."""
     version = request.version
     if version is None:
-        return routing.router(request.sticky_key if request.sticky_key is not None else request.request_id)
+        return routing.router(request.sticky_key if request.sticky_key is not None else request_id)
     _served(routing, version)
     return Choice(answer=Pick(version=version, role=CHAMPION if version == routing.champion else PINNED))
 
@@ -289,7 +292,7 @@ def _served(routing: Routing, version: int) -> LoadedVersion:
 def _batch(asked: Asked, made: Predicted, loaded: LoadedVersion) -> PredictionBatch:
     """Return what capture keeps of a request."""
     return PredictionBatch(
-        request_id=asked.request.request_id,
+        request_id=asked.request_id,
         prediction_ids=asked.prediction_ids,
         times_ms=asked.times_ms,
         served_ms=asked.served_ms,

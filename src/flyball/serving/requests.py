@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from flyball.kernel.errors import InvalidInput
-from flyball.kernel.ids import new_id, new_ids
 from flyball.serving.entities import Prediction
+from flyball.serving.row_ids import RowIds
 from flyball.serving.signature import Rows
 
 # Clocks of callers are seldom off by more; an event from further ahead would close monitoring windows too early.
@@ -18,8 +18,8 @@ MAX_ID_LENGTH = 200
 ANONYMOUS = "anonymous"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferRequest:
+# Structs and not dataclasses: there is one of each for every request, and a frozen dataclass takes ten times as long to make.
+class InferRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Rows to predict.
 
     `event_time_ms` is when the rows happened (one for all, or one a row; now when not given), `prediction_ids` the caller's
@@ -38,40 +38,49 @@ class InferRequest:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferAnswer:
-    """Predictions, the version that made them, and the names under which their labels will be joined."""
+class InferAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions, the version that made them, and the names under which their labels will be joined.
+
+    `together` are the predictions of all requests of a batch; those of this one begin at `first`.
+    """
 
     request_id: str
     version: int
     role: str
-    prediction_ids: tuple[str, ...]
-    prediction: Prediction
+    prediction_ids: Sequence[str]
+    together: Prediction
+    first: int = 0
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the model said of the rows of this request."""
+        rows = len(self.prediction_ids)
+        return self.together if rows == len(self.together.labels) else self.together.rows(self.first, self.first + rows)
 
 
-def named(request: InferRequest) -> InferRequest:
-    """Return the request with an id: the caller's, or a new one.
+def id_of(request: InferRequest, *, new: str) -> str:
+    """Return the id of a request: the caller's, or the new one.
 
     Raises:
         InvalidInput: the caller's cannot be kept.
     """
     if not request.request_id:
-        return dataclasses.replace(request, request_id=new_id())
+        return new
     check_id(request.request_id, field="id")
-    return request
+    return request.request_id
 
 
-def times_of(request: InferRequest, *, rows: int, now_ms: int) -> tuple[int, ...]:
-    """Return the event time of each row.
+def times_of(request: InferRequest, *, rows: int, now_ms: int) -> int | tuple[int, ...]:
+    """Return the event time of each row, or the one of all.
 
     Raises:
         InvalidInput: another number of times than rows, a time before 1970, or one more than five minutes ahead.
     """
     given = request.event_time_ms
     if given is None:
-        return (now_ms,) * rows
-    times = (given,) * rows if isinstance(given, int) else tuple(given)
-    if len(times) != rows:
+        return now_ms
+    times = (given,) if isinstance(given, int) else tuple(given)
+    if not isinstance(given, int) and len(times) != rows:
         raise InvalidInput(f"{len(times)} event times for {rows} rows", field="event_time_ms")
     if min(times) < 0:
         raise InvalidInput(
@@ -82,18 +91,20 @@ def times_of(request: InferRequest, *, rows: int, now_ms: int) -> tuple[int, ...
             f"event time {max(times)} lies more than five minutes ahead of this server's clock ({now_ms})",
             field="event_time_ms",
         )
-    return times
+    return given if isinstance(given, int) else times
 
 
-def ids_of(request: InferRequest, *, rows: int) -> tuple[str, ...]:
-    """Return the prediction id of each row: the caller's, or new ones.
+def ids_of(request: InferRequest, *, rows: int, new: str) -> Sequence[str]:
+    """Return the prediction id of each row: the caller's, or ones that are made of a new one.
+
+    They are not made of the caller's id for the request, which may come again.
 
     Raises:
         InvalidInput: another number of ids than rows, the same twice, or one that is empty, too long or unprintable.
     """
     given = request.prediction_ids
     if given is None:
-        return tuple(new_ids(rows))
+        return RowIds(new, rows)
     if len(given) != rows:
         raise InvalidInput(f"{len(given)} prediction ids for {rows} rows", field="prediction_ids")
     if len(set(given)) != rows:

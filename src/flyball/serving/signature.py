@@ -105,8 +105,7 @@ def _side_by_side(signature: Signature, rows: Rows) -> Array | None:
 
 def _matrix(signature: Signature, values: Array) -> Matrix | None:
     """Check a matrix as a whole, which costs a small part of checking each column; None where only that can tell."""
-    alike = {spec.kind for spec in signature.inputs}
-    wanted = _FLOAT_TYPES.get(next(iter(alike))) if len(alike) == 1 else None
+    wanted = _FLOAT_TYPES.get(next(iter(signature.kinds))) if len(signature.kinds) == 1 else None
     if wanted is None or values.dtype.kind != "f" or values.shape[1] != len(signature.inputs) or not len(values):
         return None
     with np.errstate(over="ignore"):

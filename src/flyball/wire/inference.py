@@ -103,9 +103,9 @@ class OutputTensor(Shape):
 
 
 class AnswerParameters(Shape):
-    """Under which ids labels will be joined to the rows, and in which role the version answered."""
+    """Under which ids labels will be joined to the rows (a list of texts), and in which role the version answered."""
 
-    prediction_ids: list[str]
+    prediction_ids: Raw
     role: str
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -67,19 +66,19 @@ def test_the_log_takes_what_is_written() -> None:
     ],
 )
 def test_features_are_kept_as_the_model_saw_them_in_four_types(values: np.ndarray, kind: pa.DataType) -> None:
-    [table] = record_tables([dataclasses.replace(a_batch("a"), columns={"f": values})])
+    [table] = record_tables([msgspec.structs.replace(a_batch("a"), columns={"f": values})])
     assert table.schema.field("feature.f").type == kind
     assert table.column("feature.f").to_pylist() == values.tolist()
 
 
 def test_versions_with_other_columns_or_labels_make_tables_of_their_own() -> None:
-    other = dataclasses.replace(a_batch("b"), columns={"price": np.array([0.5])})
+    other = msgspec.structs.replace(a_batch("b"), columns={"price": np.array([0.5])})
     tables = record_tables([a_batch("a"), other, a_batch("c", label="up"), a_batch("d")])
     assert [table.column("prediction_id").to_pylist() for table in tables] == [["a", "d"], ["b"], ["c"]]
 
 
 def test_a_model_without_probabilities_leaves_the_score_null() -> None:
-    silent = dataclasses.replace(a_batch("a"), prediction=Prediction(labels=np.array([1]), scores=None))
+    silent = msgspec.structs.replace(a_batch("a"), prediction=Prediction(labels=np.array([1]), scores=None))
     [table] = record_tables([silent, a_batch("b")])
     assert table.column("score").to_pylist() == [None, 0.75]
 
@@ -93,7 +92,7 @@ def test_nothing_of_a_prediction_with_several_values_a_row_is_lost() -> None:
         outputs={"embedding": np.arange(12, dtype=np.float32).reshape(2, 2, 3)},
     )
     columns = {"image": np.arange(8, dtype=np.uint8).reshape(2, 2, 2), "price": np.array([1.0, 2.0])}
-    [table] = record_tables([dataclasses.replace(a_batch("a", "b"), columns=columns, prediction=rich)])
+    [table] = record_tables([msgspec.structs.replace(a_batch("a", "b"), columns=columns, prediction=rich)])
     row = table.to_pylist()[1]
     assert {name: row[name] for name in table.column_names[9:]} == {
         "tensor.image": [4, 5, 6, 7],
@@ -112,7 +111,7 @@ def test_moments_and_bytes_are_kept_as_texts() -> None:
         "at": np.array(["2026-11-25T12:00:00.5"], dtype="datetime64[ns]"),
         "raw": np.array([b"\x00\xff"], dtype=object),
     }
-    [table] = record_tables([dataclasses.replace(a_batch("a"), columns=columns)])
+    [table] = record_tables([msgspec.structs.replace(a_batch("a"), columns=columns)])
     assert table.column("feature.at").to_pylist() == ["2026-11-25T12:00:00.500000Z"]
     assert table.column("feature.raw").to_pylist() == ["AP8="]
     schema.check_predictions(table)
@@ -120,7 +119,7 @@ def test_moments_and_bytes_are_kept_as_texts() -> None:
 
 def test_a_matrix_is_captured_column_by_column() -> None:
     matrix = Matrix(("price", "hour"), np.array([[1.0, 2.0], [3.0, 4.0]]))
-    [table] = record_tables([dataclasses.replace(a_batch("a", "b"), columns=matrix)])
+    [table] = record_tables([msgspec.structs.replace(a_batch("a", "b"), columns=matrix)])
     assert table.column("feature.hour").to_pylist() == [2.0, 4.0]
 
 
@@ -128,11 +127,11 @@ def test_what_was_predicted_together_is_written_as_if_it_had_been_alone() -> Non
     columns = {"price": np.linspace(0, 1, 6), "hour": np.arange(6)}
     prediction = Prediction(labels=np.arange(6), scores=np.linspace(0, 1, 6))
     together = [
-        dataclasses.replace(a_batch(*names), columns=columns, prediction=prediction, first=first)
+        msgspec.structs.replace(a_batch(*names), columns=columns, prediction=prediction, first=first)
         for first, names in [(0, "ab"), (2, "c"), (4, "ef")]  # the fourth row is not captured here
     ]
     alone = [
-        dataclasses.replace(
+        msgspec.structs.replace(
             each,
             columns={name: values[each.first : each.first + each.rows] for name, values in columns.items()},
             prediction=Prediction(

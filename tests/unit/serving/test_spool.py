@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -190,7 +190,7 @@ def test_rows_that_cannot_be_written_do_not_end_the_capture_of_others(tmp_path: 
     sink = ListSink()
     spool = open_spool(tmp_path, sink)
     columns = {"f": np.array(["\ud800"], dtype=object)}  # half of a surrogate pair has no bytes in UTF-8
-    spool.offer(dataclasses.replace(a_batch("bad"), columns=columns))
+    spool.offer(msgspec.structs.replace(a_batch("bad"), columns=columns))
     wait_until(lambda: spool.dropped_rows == 1)
     spool.offer(a_batch("good"))
     wait_until(lambda: sink.ids == ["good"])
@@ -202,7 +202,7 @@ def test_losses_are_counted_by_reason_and_told_once(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, sink, waiting_rows=2)
     spool.offer(a_batch("a", "b", "c"))
     columns = {"f": np.array(["\ud800"], dtype=object)}
-    spool.offer(dataclasses.replace(a_batch("bad"), columns=columns))
+    spool.offer(msgspec.structs.replace(a_batch("bad"), columns=columns))
     wait_until(lambda: sum(loss.get("unwritable", 0) for loss in sink.losses) == 1)
     spool.offer(a_batch("good"))
     wait_until(lambda: sink.ids == ["good"])
@@ -235,8 +235,8 @@ def test_tensors_are_limited_by_their_size(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(spool_module, "WAITING_BYTES", 2_000)
     sink = ListSink()
     spool = open_spool(tmp_path, sink, flush_ms=60_000)
-    image = dataclasses.replace(a_batch("a"), columns={"image": np.zeros((1, 12, 12))})
-    assert [spool.offer(image), spool.offer(dataclasses.replace(image, prediction_ids=("b",)))] == [True, False]
+    image = msgspec.structs.replace(a_batch("a"), columns={"image": np.zeros((1, 12, 12))})
+    assert [spool.offer(image), spool.offer(msgspec.structs.replace(image, prediction_ids=("b",)))] == [True, False]
     assert spool.dropped_rows == 1
     spool.close()
     assert sink.ids == ["a"]
@@ -328,7 +328,7 @@ def test_what_is_hidden_never_reaches_the_disk(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, Refusing(), key=b"secret")
     spool.configure(CaptureRules(columns={"feature.name": Treatment.HASH, "feature.note": Treatment.DROP}))
     columns = {"name": np.array(["Ada Lovelace"], dtype=object), "note": np.array(["a private note"], dtype=object)}
-    spool.offer(dataclasses.replace(a_batch("a"), columns=columns))
+    spool.offer(msgspec.structs.replace(a_batch("a"), columns=columns))
     wait_until(lambda: list(tmp_path.glob("*.refused")) != [])
     spool.close()
     everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -348,7 +348,7 @@ def test_a_value_that_cannot_be_written_is_not_quoted_in_the_log(
     monkeypatch.setattr(spool_module, "_log", structlog.wrap_logger(None, processors=[note]))
     spool = open_spool(tmp_path / "spool", ListSink())
     columns = {"name": np.array(["Lovelace", 3], dtype=object)}
-    spool.offer(dataclasses.replace(a_batch("a", "b"), columns=columns))
+    spool.offer(msgspec.structs.replace(a_batch("a", "b"), columns=columns))
     wait_until(lambda: spool.dropped_rows == 2)
     spool.close()
     assert "capture_failed" in "".join(said)

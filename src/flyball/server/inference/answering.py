@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from flyball.kernel.errors import DeadlineExceeded
 from flyball.server.inference.encodings import unfolded
-from flyball.server.inference.exchange import Asker, Exchange
+from flyball.server.inference.exchange import Asker, Exchange, Reply
 from flyball.server.inference.http import Answer, Call, Receive, whole_number
+from flyball.server.inference.infer import HEADER_LENGTH
 from flyball.server.inference.limits import BodyRoom, RequestLimits
 from flyball.server.inference.waiting import WaitingRoom
 from flyball.serving.host import ModelHost
@@ -19,6 +20,7 @@ from flyball.serving.plane import DataPlane
 from flyball.serving.requests import InferAnswer, InferRequest
 
 TIMEOUT_HEADER = b"x-request-timeout-ms"
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 LONGEST_TIMEOUT_MS = 3_600_000
 # Reading a body of this size takes about as long as handing it to another thread; a larger one must not hold up the others.
 READ_HERE_BYTES = 65_536
@@ -36,13 +38,13 @@ class Answering:
         self.max_request_bytes = max_request_bytes
         self._limits = limits or RequestLimits()
         self.bodies = BodyRoom(self._limits.bodies_bytes)
-        self._room = WaitingRoom(timeout_s=self._limits.timeout_s)
+        self.room = WaitingRoom(timeout_s=self._limits.timeout_s)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bodies")
 
     @property
     def waiting_count(self) -> int:
         """How many requests wait for their prediction."""
-        return self._room.count
+        return self.room.count
 
     async def exchange(self, call: Call, plane: DataPlane, read: Callable[[bytes], Exchange]) -> Answer:
         """Answer a request over HTTP.
@@ -53,7 +55,7 @@ class Answering:
             DeadlineExceeded: the time that the header or the request gives is over.
             ClientGone: nobody waits for the answer any more.
         """
-        timeout_s = _timeout_s(call)
+        timeout_s = seconds_given(call)
         encoding = call.header(b"content-encoding")
         # A folded body, and one that does not say its length, may be as large as any.
         most = self.max_request_bytes
@@ -64,7 +66,9 @@ class Answering:
             def parse() -> Exchange:
                 return read(unfolded(sent, encoding, limit_bytes=self.max_request_bytes) if encoding else sent)
 
-            asked = parse() if len(sent) <= READ_HERE_BYTES and not encoding else await self.elsewhere(parse)
+            # A folded body may be much larger than it looks; one of bytes is hardly looked at.
+            reads_here = not encoding and _text_bytes(call, len(sent)) <= READ_HERE_BYTES
+            asked = parse() if reads_here else await self.elsewhere(parse)
             taken = self.bodies.change(taken, asked.request.size_bytes)
             answer = await self.predict(
                 plane, asked.request, timeout_s=shorter(timeout_s, asked.timeout_s), receive=call.receive
@@ -72,8 +76,7 @@ class Answering:
             reply = await self.written(lambda: asked.write(answer), answer)
         finally:
             self.bodies.give_back(taken)
-        headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
-        return Answer(reply.body, content_type=reply.media_type.encode(), headers=headers)
+        return answer_of(reply)
 
     async def _body(self, call: Call, *, large: bool) -> bytes:
         """Return the body; a large one takes room from others, so it has to come in time."""
@@ -99,7 +102,7 @@ class Answering:
         self, plane: DataPlane, request: InferRequest, *, timeout_s: float | None, receive: Receive | None
     ) -> InferAnswer:
         """Return the answer to a request; `receive` is where ASGI tells of a client that went away."""
-        return await self._room.answer(plane, request, timeout_s=timeout_s, receive=receive)
+        return await self.room.answer(plane, request, timeout_s=timeout_s, receive=receive)
 
     async def written(self, write: Callable[[], ResultT], answer: InferAnswer) -> ResultT:
         """Write an answer, a large one in another thread."""
@@ -139,7 +142,24 @@ def shorter(first_s: float | None, second_s: float | None) -> float | None:
     return min(given) if given else None
 
 
-def _timeout_s(call: Call) -> float | None:
+def answer_of(reply: Reply) -> Answer:
+    """Return a reply as HTTP sends it."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+    return Answer(reply.body, content_type=reply.media_type.encode(), headers=headers)
+
+
+def _text_bytes(call: Call, sent_bytes: int) -> int:
+    """Return how much of a body has to be read letter by letter: the part before the tensors that come as bytes."""
+    given = call.headers.get(_HEADER_LENGTH)
+    return int(given) if given is not None and given.isdigit() else sent_bytes
+
+
+def seconds_given(call: Call) -> float | None:
+    """Return the time that a header gives a request.
+
+    Raises:
+        InvalidInput: it is no number of milliseconds, or none that a request may take.
+    """
     given = call.headers.get(TIMEOUT_HEADER)
     if given is None:
         return None

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from flyball.server.inference.answering import Answering
 from flyball.server.inference.authorisation import Anyone, Authorisation, Authorise
 from flyball.server.inference.failures import failure_answer
 from flyball.server.inference.http import Answer, Call, ClientGone, Receive, Scope, Send
 from flyball.server.inference.limits import RequestLimits
-from flyball.server.inference.metrics import RequestCounts
+from flyball.server.inference.metrics import CLIENT_GONE, RequestCounts
+from flyball.server.inference.quick import QuickCalls
 from flyball.server.inference.routes import Match, Route, RouteTable
 from flyball.server.inference.verbs import all_routes
 from flyball.server.routing import PUBLIC
 from flyball.serving.host import FixedHost, ModelHost
 from flyball.serving.plane import DataPlane
 
-# How requests are counted whose path leads nowhere, and with what those whose client went away before the answer.
-NO_ROUTE, CLIENT_GONE = "none", 499
+if TYPE_CHECKING:
+    from flyball.server.http_protocol import Reply
+
+# How requests are counted whose path leads nowhere.
+NO_ROUTE = "none"
 
 Routes: TypeAlias = Callable[[Answering, RequestCounts], list[Route]]
 """Makes the table of what is answered."""
@@ -36,6 +40,11 @@ class InferenceApp:
         self.authorisation = Anyone() if authorise is None else Authorisation(authorise)
         self.counts = RequestCounts()
         self.table = RouteTable(routes(answering, self.counts))
+        self.calls = QuickCalls(answering, self.table, authorisation=self.authorisation, counts=self.counts)
+
+    def quick(self, scope: Scope, body: bytes, reply: Reply) -> bool:
+        """Take a plain request at once, as `http_protocol` wants it; False where it has to be called."""
+        return self.calls.take(scope, body, reply)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""

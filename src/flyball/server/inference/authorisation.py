@@ -33,6 +33,10 @@ class Anyone:
         """Return the name of nobody in particular."""
         return ANONYMOUS
 
+    def recalled(self, _header: bytes, _permission: Permission) -> str | None:
+        """Return the same."""
+        return ANONYMOUS
+
 
 class Authorisation:
     """The memory in front of `authorise`. Belongs to one event loop. Refusals are not remembered."""
@@ -51,17 +55,22 @@ class Authorisation:
             Unauthenticated: nothing was presented, or it is wrong, expired or revoked.
             PermissionDenied: who is calling may not do this.
         """
+        name = self.recalled(header, permission)
+        return name if name is not None else await asyncio.shield(self._ask((header, permission)))
+
+    def recalled(self, header: bytes, permission: Permission) -> str | None:
+        """Return who is calling, where that need not be asked; else None."""
         key = header, permission
         known = self._known.get(key)
-        if known is not None:
-            name, asked_s = known
-            age_s = self._monotonic() - asked_s
-            if age_s < RENEWED_AFTER_S:
-                return name
-            if age_s < REMEMBERED_S:
-                self._ask(key)
-                return name
-        return await asyncio.shield(self._ask(key))
+        if known is None:
+            return None
+        name, asked_s = known
+        age_s = self._monotonic() - asked_s
+        if age_s >= REMEMBERED_S:
+            return None
+        if age_s >= RENEWED_AFTER_S:
+            self._ask(key)
+        return name
 
     def _ask(self, key: _Key) -> asyncio.Future[str]:
         """Ask, once for all who want to know at the same time."""

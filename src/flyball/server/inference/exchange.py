@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from flyball.serving.entities import Signature
 from flyball.serving.requests import InferAnswer, InferRequest
@@ -15,8 +16,8 @@ ARROW = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+# Structs, because there is one of each for every request (see `serving/requests.py`).
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks which model: the name by which it was called, its version where one is demanded, and its signature."""
 
     caller: str
@@ -25,8 +26,7 @@ class Asker:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """The body of an answer, and the headers that it needs."""
 
     body: bytes
@@ -34,8 +34,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it was read, and how its answer is written. `timeout_s` is the time that its body gives it."""
 
     request: InferRequest

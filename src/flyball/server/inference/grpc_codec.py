@@ -19,6 +19,7 @@ from flyball.server.inference.infer import seconds_of
 from flyball.server.inference.tensors import Tensor, check_content_type, count_of, outputs_of, rows_of
 from flyball.serving.entities import Array
 from flyball.serving.requests import InferAnswer, InferRequest
+from flyball.serving.row_ids import json_of
 from flyball.wire.inference import InferParameters, OutputParameters, TensorParameters
 
 # protobuf's classes are made at run time and have no type that a checker could know.
@@ -187,7 +188,7 @@ def _write(model: str, wanted: Sequence[str], in_bytes: bool, answer: InferAnswe
         outputs=[_output(name, names[name], values, typed=not raw) for name, values in outputs.items()],
         raw_output_contents=[to_bytes(values) for values in outputs.values()] if raw else (),
     )
-    message.parameters["prediction_ids"].string_param = msgspec.json.encode(answer.prediction_ids).decode()
+    message.parameters["prediction_ids"].string_param = json_of(answer.prediction_ids).decode()
     message.parameters["role"].string_param = answer.role
     return message
 

@@ -15,6 +15,7 @@ from flyball.server.inference.json_arrays import read_array
 from flyball.server.inference.tensors import Tensor, check_content_type, count_of, outputs_of, rows_of
 from flyball.serving.entities import Array, Matrix, Signature
 from flyball.serving.requests import InferAnswer, InferRequest
+from flyball.serving.row_ids import json_of
 from flyball.serving.signature import NamedRows, Rows
 from flyball.wire.inference import (
     AnswerParameters,
@@ -153,23 +154,24 @@ def _write(asked: InferBody, model: str, answer: InferAnswer) -> Reply:
     Raises:
         InvalidInput: an output that there is not.
     """
-    parameters = asked.parameters or _NOTHING
+    in_bytes = asked.parameters is not None and asked.parameters.binary_data_output
+    named = asked.outputs or ()
     as_bytes = {
         output.name: output.parameters.binary_data
-        for output in asked.outputs or ()
+        for output in named
         if output.parameters is not None and output.parameters.binary_data is not None
     }
     outputs: list[OutputTensor] = []
     tail: list[bytes] = []
-    for name, values in outputs_of(answer.prediction, [output.name for output in asked.outputs or ()]).items():
-        is_binary = as_bytes.get(name, parameters.binary_data_output)
+    for name, values in outputs_of(answer.prediction, [output.name for output in named]).items():
+        is_binary = as_bytes.get(name, in_bytes)
         outputs.append(_output(name, values, tail if is_binary else None))
     head = msgspec.json.encode(
         InferAnswerBody(
             model_name=model,
             model_version=str(answer.version),
             id=answer.request_id,
-            parameters=AnswerParameters(prediction_ids=list(answer.prediction_ids), role=answer.role),
+            parameters=AnswerParameters(prediction_ids=Raw(json_of(answer.prediction_ids)), role=answer.role),
             outputs=outputs,
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from flyball.server.inference.http import NOT_ACCEPTABLE, UNREAD_TYPE, Refused
 from flyball.server.inference.tables import read_tables
 from flyball.serving.plane import MAX_ROWS
 from flyball.serving.requests import InferAnswer, InferRequest
+from flyball.serving.row_ids import json_of
 
 _UTF8 = {"utf-8", "utf8", "us-ascii"}
 
@@ -33,6 +34,7 @@ def read_invocation(body: bytes, asker: Asker, *, content_type: str = "", accept
     return Exchange(request=_read(body, asker, kind, parameters), write=write)
 
 
+@lru_cache(maxsize=128)
 def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:
     """Split a media type from its parameters.
 
@@ -95,7 +97,8 @@ def write_json(answer: InferAnswer) -> bytes:
     """Write predictions as MLflow does, with what is needed to join labels to them."""
     said = answer.prediction
     labels = plain(said.labels) if said.labels.ndim == 1 else said.labels.tolist()
-    page = {"predictions": labels, "prediction_ids": answer.prediction_ids, "model_version": str(answer.version)}
+    ids = msgspec.Raw(json_of(answer.prediction_ids))
+    page = {"predictions": labels, "prediction_ids": ids, "model_version": str(answer.version)}
     if said.outputs:
         page["outputs"] = {name: values.tolist() for name, values in said.outputs.items()}
     return msgspec.json.encode(page)

@@ -53,13 +53,16 @@ class BodyRoom:
         Raises:
             Overloaded: there is no room for it at present.
         """
-        held_bytes = self.held_bytes + size_bytes
-        if held_bytes > self._most_bytes and self.held_bytes:
+        if not self.has_room(size_bytes):
             raise Overloaded(
                 f"{self.held_bytes} bytes of requests are being answered, and {self._most_bytes} may be; come again later"
             )
-        self.held_bytes = held_bytes
+        self.held_bytes += size_bytes
         return size_bytes
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Tell whether a body can be taken in."""
+        return not self.held_bytes or self.held_bytes + size_bytes <= self._most_bytes
 
     def change(self, taken_bytes: int, size_bytes: int) -> int:
         """Replace the size that was thought of a body by the one that it has, and return that."""

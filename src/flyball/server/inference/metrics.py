@@ -19,6 +19,8 @@ from flyball.serving.plane import DataPlane, Queue
 from flyball.serving.spool import Spool
 
 PREFIX = "flyball_inference"
+# What a request is counted as whose client went away before the answer.
+CLIENT_GONE = 499
 
 
 class RequestCounts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -11,7 +12,7 @@ from flyball.governance.permissions import Permission
 from flyball.kernel.errors import Unavailable
 from flyball.server.inference import tensors
 from flyball.server.inference.answering import Answering, asker_of, version_of
-from flyball.server.inference.exchange import JSON, OCTETS
+from flyball.server.inference.exchange import JSON, OCTETS, Exchange
 from flyball.server.inference.http import OK, UNREAD_TYPE, UNREADY, Answer, Call, Refused, json_answer, whole_number
 from flyball.server.inference.infer import HEADER_LENGTH, read_infer
 from flyball.server.inference.invocations import parse_media_type
@@ -51,8 +52,8 @@ class OpenInference:
             get(_VERSION, infer, self.model, "Describe a version of a model"),
             get(f"{_MODEL}/ready", PUBLIC, self.model_ready, "Tell whether a model can be asked"),
             get(f"{_VERSION}/ready", PUBLIC, self.model_ready, "Tell whether a version can be asked"),
-            post(f"{_MODEL}/infer", infer, self.infer, "Predict tensors"),
-            post(f"{_VERSION}/infer", infer, self.infer, "Predict tensors with one version"),
+            post(f"{_MODEL}/infer", infer, self.infer, "Predict tensors", prepare=self.prepare),
+            post(f"{_VERSION}/infer", infer, self.infer, "Predict tensors with one version", prepare=self.prepare),
             post("/v2/repository/index", infer, self.index, "List the versions that are served"),
             post("/v2/repository/models/{name}/load", change, self.load, "Load a model"),
             post("/v2/repository/models/{name}/unload", change, self.unload, "Unload a model"),
@@ -61,9 +62,12 @@ class OpenInference:
     async def infer(self, call: Call) -> Answer:
         """Predict tensors."""
         plane = await self._answering.plane(call.path["name"])
-        asker = asker_of(plane, caller=call.caller, model=call.path["name"], version=call.path.get("version", ""))
-        read = partial(read_infer, asker=asker, header_length=_header_length(call))
-        return await self._answering.exchange(call, plane, read)
+        return await self._answering.exchange(call, plane, _reader(call, plane))
+
+    def prepare(self, call: Call) -> tuple[DataPlane, Callable[[bytes], Exchange]] | None:
+        """Say who is asked, and how; None for a model that has to be brought back first."""
+        plane = self._answering.host.plane(call.path["name"])
+        return None if plane is None else (plane, _reader(call, plane))
 
     async def model(self, call: Call) -> Answer:
         """Describe a model."""
@@ -151,6 +155,11 @@ def is_ready(host: ModelHost, name: str, *, version: str = "") -> bool:
     if version and plane is not None and plane.ready:
         plane.signature_of(version_of(version))
     return plane is None or plane.ready
+
+
+def _reader(call: Call, plane: DataPlane) -> Callable[[bytes], Exchange]:
+    asker = asker_of(plane, caller=call.caller, model=call.path["name"], version=call.path.get("version", ""))
+    return partial(read_infer, asker=asker, header_length=_header_length(call))
 
 
 def _header_length(call: Call) -> int | None:

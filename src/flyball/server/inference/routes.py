@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from flyball.governance.permissions import Permission
+from flyball.server.inference.exchange import Exchange
 from flyball.server.inference.http import METHOD_NOT_ALLOWED, NOT_FOUND, Answer, Call, Refused
 from flyball.server.routing import Public
+from flyball.serving.plane import DataPlane
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
+Prepare: TypeAlias = Callable[[Call], tuple[DataPlane, Callable[[bytes], Exchange]] | None]
+"""By the head of a request, tell who is asked and how the body is read; None where that has to be waited for."""
 
 # A path is looked for among the patterns once, then remembered. Paths hold names of models, of which there are few; whoever
 # makes up others empties the memory, and nothing else.
@@ -20,13 +24,17 @@ REMEMBERED = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One row. `path` may name parts of it in braces (`/v2/models/{name}`); a part is what stands between two slashes."""
+    """One row. `path` may name parts of it in braces (`/v2/models/{name}`); a part is what stands between two slashes.
+
+    A route with `prepare` answers what is predicted, and may be taken without a task (see `quick`).
+    """
 
     method: str
     path: str
     permission: Permission | Public
     handler: Handler
     summary: str
+    prepare: Prepare | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,10 @@ class RouteTable:
             self._found[method, path] = match
         return match
 
+    def recalled(self, method: str, path: str) -> Match | None:
+        """Return the route of a method and path that were asked for before; else None."""
+        return self._found.get((method, path))
+
     def _look(self, method: str, path: str) -> Match:
         wanted = "GET" if method == "HEAD" else method
         fitting = [(route, found) for pattern, route in self._patterns if (found := pattern.fullmatch(path))]
@@ -80,9 +92,11 @@ def get(path: str, permission: Permission | Public, handler: Handler, summary: s
     return Route(method="GET", path=path, permission=permission, handler=handler, summary=summary)
 
 
-def post(path: str, permission: Permission | Public, handler: Handler, summary: str) -> Route:
+def post(
+    path: str, permission: Permission | Public, handler: Handler, summary: str, *, prepare: Prepare | None = None
+) -> Route:
     """Return a row that asks for something to be done."""
-    return Route(method="POST", path=path, permission=permission, handler=handler, summary=summary)
+    return Route(method="POST", path=path, permission=permission, handler=handler, summary=summary, prepare=prepare)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

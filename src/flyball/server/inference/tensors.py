@@ -74,13 +74,12 @@ def rows_of(tensors: Sequence[Tensor], signature: Signature) -> Rows:
     """
     if not tensors:
         raise InvalidInput("'inputs' is empty; send a tensor for each column, or one for all", field="inputs")
-    specs = {spec.name: spec for spec in signature.inputs}
     if len(tensors) == 1:
         alone = _alone(tensors[0], signature)
         if alone is not None:
             return alone
     _refuse_twice([tensor.name for tensor in tensors])
-    return NamedRows(columns=_columns(tensors, specs))
+    return NamedRows(columns=_columns(tensors, {spec.name: spec for spec in signature.inputs}))
 
 
 def _alone(tensor: Tensor, signature: Signature) -> Rows | None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
 
+    from flyball.server.http_protocol import Reply
+
 TRACES_PATH = "/v1/traces"
 SERVICE = "flyball"
 CARRIED = ("traceparent", "tracestate")
@@ -46,6 +48,10 @@ class TracedApp(InferenceApp):
     def __init__(self, app: InferenceApp, tracer: Tracer) -> None:
         self.__dict__.update(app.__dict__)  # everything that the application has, and a tracer
         self.tracer = tracer
+
+    def quick(self, scope: Scope, body: bytes, reply: Reply) -> bool:  # noqa: ARG002 -- the application's names
+        """Take nothing at once: every request may be traced."""
+        return False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI wants it."""
