@@ -14,19 +14,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from flyball.kernel.logs import get_logger
 from flyball.server.direct import EXTENSION, BorrowedBody, Lender, write_pieces
+from flyball.server.http_head import Headers, head_lines, line, prepared_head
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     )
     from uvicorn.config import Config
     from uvicorn.server import ServerState
-
-Headers = tuple[tuple[bytes, bytes], ...]
 
 # A larger body is not copied to stand behind its head: the copy would cost more than the call it saves.
 LARGEST_JOINED_BYTES: Final = 64 * 1024
@@ -67,24 +65,6 @@ _CYCLE_PARAMETERS: Final = (
 _CYCLE_STATE: Final = frozenset(
     {"disconnected", "waiting_for_100_continue", "body", "more_body", "response_started", "response_complete"}
 )
-_BODILESS_STATUSES: Final = frozenset({204, 304})
-_OK: Final = 200
-# Names whose values hardly vary, so that they need not be looked through again; none of them carries a secret.
-_REPEATED: Final = frozenset(
-    {
-        b"cache-control",
-        b"content-security-policy",
-        b"content-type",
-        b"cross-origin-opener-policy",
-        b"cross-origin-resource-policy",
-        b"date",
-        b"referrer-policy",
-        b"x-content-type-options",
-    }
-)
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
 _log = get_logger("server")
 
 
@@ -127,7 +107,7 @@ class OneWriteCycle(RequestResponseCycle):
         """Write a whole answer whose headers are always the same; False where ASGI has to do it."""
         if not self._is_writable(body):
             return False
-        self._finish([_prepared(status, headers), b"content-length: %d\r\n" % len(body)], body)
+        self._finish([prepared_head(status, headers), b"content-length: %d\r\n" % len(body)], body)
         return True
 
     def _write_whole(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> bool:
@@ -135,7 +115,7 @@ class OneWriteCycle(RequestResponseCycle):
         body = message.get("body", b"")
         if message.get("more_body", False) or not self._is_writable(body):
             return False
-        lines = _lines(head, length=len(body))
+        lines = head_lines(head, length=len(body))
         if lines is None:
             return False
         self._finish(lines, body)
@@ -148,7 +128,7 @@ class OneWriteCycle(RequestResponseCycle):
 
     def _finish(self, lines: list[bytes], body: bytes) -> None:
         for name, value in self.default_headers:
-            lines.append(_line(name, value))
+            lines.append(line(name, value))
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         lines += (b"\r\n", body)
@@ -367,45 +347,3 @@ def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     if b"transfer-encoding" in found or not found.get(b"content-length", b"").isdigit():
         return None
     return int(found[b"content-length"])
-
-
-def _lines(head: HTTPResponseStartEvent, *, length: int) -> list[bytes] | None:
-    """Return the status line and the headers of an answer that says its length; None for any other."""
-    status = head["status"]
-    if status < _OK or status in _BODILESS_STATUSES:
-        return None
-    lines = [STATUS_LINE[status]]
-    is_measured = False
-    for given, value in head.get("headers", ()):
-        name = given.lower()
-        if name in _REPEATED:
-            lines.append(_line(name, value))
-            continue
-        if name in {b"connection", b"transfer-encoding"}:
-            return None
-        if name == b"content-length":
-            if is_measured or value != b"%d" % length:
-                return None
-            is_measured = True
-        lines.append(_checked(name, value))
-    return lines if is_measured else None
-
-
-def _checked(name: bytes, value: bytes) -> bytes:
-    """Write a header as a line.
-
-    Raises:
-        RuntimeError: it holds what would be read as another header.
-    """
-    if not _NAME.fullmatch(name) or _FORBIDDEN_IN_VALUE.search(value):
-        raise RuntimeError(f"invalid HTTP header {name[:80]!r}")
-    return b"%b: %b\r\n" % (name, value)
-
-
-_line = lru_cache(maxsize=128)(_checked)
-
-
-@lru_cache(maxsize=32)
-def _prepared(status: int, headers: Headers) -> bytes:
-    """Write the status line and headers that come again and again."""
-    return STATUS_LINE[status] + b"".join(_checked(name, value) for name, value in headers)
