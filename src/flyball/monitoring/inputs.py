@@ -59,11 +59,11 @@ def judge_inputs(seen: TableSummary, version: int, *, monitor: Monitor, referenc
 
 
 def _answers(table: pa.Table, points: int | None) -> dict[str, ColumnSummary]:
-    champion = table.filter(pc.field("role") == Role.CHAMPION)
+    names = [name for name in OUTPUTS if name in table.column_names]
+    champion = table.select(["role", "version", *names]).filter(pc.field("role") == Role.CHAMPION)
     found: dict[str, ColumnSummary] = {}
     for version in pc.unique(champion.column("version")).to_pylist():
         mine = champion.filter(pc.field("version") == version)
-        names = [name for name in OUTPUTS if name in mine.column_names]
         columns = summarise(mine, names=names, points=points).columns
         absent = table.num_rows - mine.num_rows
         found |= {

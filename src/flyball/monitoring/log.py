@@ -31,7 +31,15 @@ from flyball.monitoring.labels import Repeat, captured_labels, plan_labels
 from flyball.monitoring.monitor import check_name
 from flyball.monitoring.ports import LabelStore, PredictionStore
 from flyball.monitoring.schema import LABEL, PREDICTION, check_predictions, is_judged, prediction_keys
-from flyball.monitoring.segments import join_labels, read_arrivals, read_span, segment_bytes, sort_by_time, stack
+from flyball.monitoring.segments import (
+    join_labels,
+    read_arrivals,
+    read_span,
+    rows_within,
+    segment_bytes,
+    sort_by_time,
+    stack,
+)
 
 # Another process may bring the same predictions at the same moment; after the first retry there is nothing left to race for.
 ATTEMPTS = 5
@@ -127,7 +135,7 @@ class PredictionLog:
         `label_time_ms`. `columns` limits what is read; id, time, version, role and prediction always come along.
         """
         table = self.read_all(endpoint, start_ms, end_ms, columns=columns)
-        return table.filter(pc.field("role") != Role.SHADOW)
+        return _answered(table)
 
     def read_all(self, endpoint: str, start_ms: int, end_ms: int, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return what `read` does, and the answers of shadows too: the same request may then stand there twice."""
@@ -150,8 +158,7 @@ class PredictionLog:
         for digest, segments in files.items():
             with self._artifacts.blobs.fetch(digest) as path:
                 parts.append(read_arrivals(path, segments, wanted=wanted, columns=is_judged))
-        within = (pc.field("time_ms") >= start_ms) & (pc.field("time_ms") < end_ms)
-        return stack(parts).filter(within & (pc.field("role") != Role.SHADOW))
+        return _answered(rows_within(stack(parts), start_ms=start_ms, end_ms=end_ms))
 
     def segments(self, endpoint: str, start_ms: int, end_ms: int) -> list[Segment]:
         """Return the segments that hold a row of a span, in order of arrival."""
@@ -241,3 +248,9 @@ class PredictionLog:
                 "digest": digest_json(content),
             },
         )
+
+
+def _answered(table: pa.Table) -> pa.Table:
+    """Return the rows whose answer reached the caller; the table itself where all did."""
+    answered = pc.not_equal(table.column("role"), pa.scalar(str(Role.SHADOW)))
+    return table if pc.all(answered).as_py() in {True, None} else table.filter(answered)

@@ -27,12 +27,19 @@ def segment_bytes(table: pa.Table) -> bytes:
 
 def read_span(path: Path, *, start_ms: int, end_ms: int, columns: Sequence[str] | None) -> pa.Table:
     """Read the rows of a span from one segment; columns that it does not have are left out."""
-    wanted = columns
-    if columns is not None:
-        there = set(pq.read_schema(path).names)
-        wanted = [name for name in columns if name in there]
+    with pq.ParquetFile(path) as file:
+        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        if file.num_row_groups <= 1:  # most segments; looking for the groups that matter would cost more than it saves
+            return rows_within(file.read(columns=wanted, use_threads=False), start_ms=start_ms, end_ms=end_ms)
     within = (pc.field("time_ms") >= start_ms) & (pc.field("time_ms") < end_ms)
     return pq.read_table(path, columns=wanted, filters=within)
+
+
+def rows_within(table: pa.Table, *, start_ms: int, end_ms: int) -> pa.Table:
+    """Return the rows of a span; the table itself where all are."""
+    times = table.column("time_ms").to_numpy()
+    inside = (times >= start_ms) & (times < end_ms)
+    return table if inside.all() else table.filter(pa.array(inside))
 
 
 def read_arrivals(
@@ -44,7 +51,7 @@ def read_arrivals(
         Corrupted: the file holds other rows than its segments have.
     """
     with pq.ParquetFile(path) as file:
-        table = file.read(columns=[name for name in file.schema_arrow.names if columns(name)])
+        table = file.read(columns=[name for name in file.schema_arrow.names if columns(name)], use_threads=False)
     arrivals = np.repeat([one.arrival for one in segments], [one.row_count for one in segments])
     if len(arrivals) != table.num_rows:
         raise Corrupted(f"segment {segments[0].digest} holds {table.num_rows} rows, and {len(arrivals)} are noted")
@@ -59,6 +66,8 @@ def stack(tables: Sequence[pa.Table]) -> pa.Table:
     A column that is missing in one of them is null there. Two number types become float64; any other mixture becomes text,
     so that a change of type in the middle of a span can still be seen and named.
     """
+    if tables and all(table.schema.equals(tables[0].schema) for table in tables):
+        return pa.concat_tables(tables).combine_chunks()
     types: dict[str, set[pa.DataType]] = {}
     for table in tables:
         for field in table.schema:

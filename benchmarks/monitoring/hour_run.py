@@ -1,0 +1,138 @@
+"""Bring one more hour of traffic into running monitors, and print what that took of the processor, as JSON.
+
+A home on SQLite and a folder, a monitor of windows of a day and one of windows of an hour, over one endpoint. An hour of 100,000
+rows of 30 features arrives in batches and both look, hour after hour; then the next day begins, and both close their windows.
+What it takes to keep the rows belongs to the prediction log, and is printed apart.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from flyball.datasets.profiling import profile_table
+from flyball.kernel.db import open_database
+from flyball.kernel.settings import load_settings
+from flyball.monitoring.evaluation import Stores
+from flyball.monitoring.references import References
+from flyball.monitoring.service import Monitors
+from flyball.monitoring.sketches import sketch_table
+from flyball.monitoring.sql import SqlAlertStore, SqlMonitorStore, SqlReportStore, SqlStretchStore
+from flyball.registry.entities import EvidenceKind
+from flyball.server.migrations import upgrade
+from flyball.server.platform import Platform, open_platform
+
+HOUR_MS = 3_600_000
+FEATURES = 30
+ROWS = 100_000
+BATCHES = 60
+ENDPOINT, MODEL = "live", "model"
+WINDOWS = {"daily": "1d", "hourly": "1h"}
+ACTOR = "service:benchmark"
+
+
+def main() -> None:
+    """Fill windows, then measure an hour."""
+    hours = int(sys.argv[1]) if sys.argv[1:] else 3
+    with tempfile.TemporaryDirectory(prefix="flyball-bench-") as folder:
+        settings = load_settings({"FLYBALL_HOME": folder, "FLYBALL_LOG_LEVEL": "error"})
+        upgrade(open_database(settings.resolved_database_url))
+        platform = open_platform(settings)
+        monitors = _monitors(platform)
+        took: dict[str, float] = {}
+        for hour in range(hours):
+            took["keep_s"] = _timed(partial(_serve, platform, hour))
+            for name in WINDOWS:
+                took[f"{name}_s"] = _timed(partial(monitors.evaluate, name))
+        platform.predictions.accept(ENDPOINT, _batch(24, 0, ROWS // BATCHES))
+        for name in WINDOWS:
+            took[f"{name}_close_s"] = _timed(partial(monitors.evaluate, name))
+        reports = monitors.reports("daily")
+        platform.close()
+    took |= {"rows": reports[0].rows, "drifted": len(reports[0].drifted)}
+    took["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(took))
+
+
+def _monitors(platform: Platform) -> Monitors:
+    """Return monitors of a version whose evidence is that of a training table."""
+    training = _rows(np.random.default_rng(0), 200_000, shift=0.0)
+    evidence = {
+        EvidenceKind.PROFILE: platform.artifacts.put_json(profile_table(training).to_json()),
+        EvidenceKind.SKETCHES: platform.artifacts.put_json(
+            sketch_table(training, features=training.column_names).to_json()
+        ),
+    }
+    database = platform.database
+    stores = Stores(
+        monitors=SqlMonitorStore(database),
+        reports=SqlReportStore(database),
+        alerts=SqlAlertStore(database),
+        stretches=SqlStretchStore(database),
+    )
+    made = Monitors(
+        stores,
+        platform.predictions,
+        references=References(lambda _model, _version: evidence, platform.artifacts),
+        events=platform.events,
+        clock=platform.clock,
+        database=database,
+    )
+    for name, window in WINDOWS.items():
+        monitor = {"monitor": name, "endpoint": ENDPOINT, "model": MODEL, "window": window, "label_maturity": "1d"}
+        made.put(monitor, actor=ACTOR)
+    return made
+
+
+def _serve(platform: Platform, hour: int) -> None:
+    for batch in range(BATCHES):
+        platform.predictions.accept(ENDPOINT, _batch(hour, batch, ROWS // BATCHES))
+
+
+def _rows(generator: np.random.Generator, rows: int, *, shift: float) -> pa.Table:
+    numbers = {f"n{place}": generator.normal(shift if place % 5 == 0 else 0.0, 1.0, rows) for place in range(FEATURES - 5)}
+    texts = {f"c{place}": generator.choice(list("abcdefgh"), rows) for place in range(5)}
+    return pa.table({**numbers, **texts})
+
+
+def _batch(hour: int, batch: int, rows: int) -> pa.Table:
+    generator = np.random.default_rng(hour * BATCHES + batch + 1)
+    features = _rows(generator, rows, shift=0.7)
+    ids = [f"h{hour}-{batch}-{row}" for row in range(rows)]
+    first, step = hour * HOUR_MS + batch * HOUR_MS // BATCHES, HOUR_MS // BATCHES // rows
+    times = pa.array(first + step * np.arange(rows), type=pa.int64())
+    score = generator.random(rows)
+    return pa.table(
+        {
+            "prediction_id": ids,
+            "request_id": ids,
+            "time_ms": times,
+            "served_ms": times,
+            "version": pa.array([1] * rows, type=pa.int32()),
+            "version_digest": ["0" * 64] * rows,
+            "role": ["champion"] * rows,
+            "latency_ms": generator.gamma(2.0, 1.0, rows),
+            "caller": [ACTOR] * rows,
+            **{f"feature.{name}": features[name] for name in features.column_names},
+            "prediction": pa.array((score > 0.5).astype(np.int64)),
+            "score": score,
+        }
+    )
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.process_time()
+    act()
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()
