@@ -16,8 +16,8 @@ from flyball.monitoring.columns import category_text
 from flyball.monitoring.comparison.sources import Source
 from flyball.monitoring.summaries import MOST_CATEGORIES, ColumnSummary
 
-# Up to here a column is sorted as a whole (128 MB of numbers); beyond it is sketched piece by piece.
-EXACT_ROWS = 1 << 24
+# Up to here a column is sorted as a whole (32 MB of numbers); beyond it is sketched piece by piece.
+EXACT_ROWS = 1 << 22
 # Points kept of a piece, and of the whole column: a rank is off by about 1/16,384 of the rows at most.
 POINTS = 1 << 15
 PIECES_AT_ONCE = 32

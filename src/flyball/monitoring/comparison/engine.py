@@ -36,7 +36,7 @@ def compare(
     """Compare two tables column by column.
 
     A column drifted when its effect is beyond the threshold *and* the test, adjusted over all columns, is significant: on
-    many rows everything is significant, on few everything looks large. Up to 16,777,216 rows columns are sorted as they
+    many rows everything is significant, on few everything looks large. Up to 4,194,304 rows columns are sorted as they
     are; beyond, they are sketched in bounded memory and `rank_error` says how precisely.
 
     Args:
