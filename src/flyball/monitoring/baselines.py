@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
-from flyball.measures.intervals import DEFAULT_RESAMPLES, side_confidence
+from flyball.measures.intervals import side_confidence
 from flyball.measures.metrics import Metric, Task
 from flyball.measures.resampling import Places, places_in_time
 from flyball.monitoring.answers import read_answers
@@ -23,6 +23,7 @@ DAY_MS = 86_400_000
 # Both bounds together hold with 95 %, each alone with 97.5 %.
 CONFIDENCE = side_confidence(0.95)
 _SEED = 0
+RESAMPLES = 500
 NO_EXPECTATION = "the version's baseline says nothing of what to expect without labels"
 
 
@@ -144,7 +145,7 @@ def _figure(table: pa.Table, metric: Metric, rules: QualityRules, places: Places
     if places is None:
         return {"value": metric.of(answers)}
     bounds = metric.bounded(
-        answers, places, int(places.max()) + 1, confidence=CONFIDENCE, resamples=DEFAULT_RESAMPLES, seed=_SEED
+        answers, places, int(places.max()) + 1, confidence=CONFIDENCE, resamples=RESAMPLES, seed=_SEED
     )
     each = {"value": bounds.estimate, "lower": bounds.lower, "upper": bounds.upper}
     return {name: number for name, number in each.items() if math.isfinite(number)}

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from flyball.kernel.canonical import Digest
 from flyball.kernel.events import EventKind, Ref, ref
 from flyball.measures.metrics import Better
+from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
 
 LabelValue: TypeAlias = float | int | str | bool
 """What a label may be; it must be comparable with the prediction it is about."""
@@ -259,9 +260,9 @@ class Quality:
 class WindowReport:
     """What a window showed of the version that was champion in most of its rows.
 
-    `unknown` maps what could not be judged ("data", "drift", "quality") to the reason; `unwatched` maps features that no
-    measure watches to the reason; `outputs` says how far the answers moved, measured like features; `evidence` names what the
-    report was made from by digest. `quality` is None until the window is mature.
+    `unknown` maps what could not be judged ("data", "drift", "quality", "estimated", "concept") to the reason; `unwatched`
+    maps features that no measure watches to the reason; `outputs` says how far the answers moved, measured like features;
+    `evidence` names what the report was made from by digest. `quality` is None until the window is mature.
     """
 
     monitor: str
@@ -277,6 +278,10 @@ class WindowReport:
     faults: tuple[DataFault, ...] = ()
     outputs: tuple[FeatureDrift, ...] = ()
     quality: Quality | None = None
+    estimated: EstimatedQuality | None = None
+    concept: ConceptFigure | None = None
+    slices: SlicesFound | None = None
+    groups: tuple[GroupFigures, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     unwatched: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -313,6 +318,10 @@ class AlertKind(StrEnum):
     DATA_FAULT = "data_fault"
     QUALITY_DROP = "quality_drop"
     COVARIATE_DRIFT = "covariate_drift"
+    CONCEPT = "concept"
+    """The same features mean another label than they did."""
+    BIAS = "bias"
+    """Groups of people are surely treated more differently than tolerated."""
     CAPTURE_LOSS = "capture_loss"
     """Predictions were answered and are not in the log; no window shows it."""
 
@@ -327,7 +336,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A likely cause. `kind` is a fault, "drift", "newly_varying", or "concept" (the inputs look as before)."""
+    """A likely cause. `kind` is a fault, "drift", "newly_varying", "concept" (the inputs' meaning), "slice" or "bias"."""
 
     feature: str
     kind: str

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flyball.measures.groups import Fairness
+from flyball.measures.metrics import Better
 from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
+from flyball.monitoring.figures import ConceptVerdict
 
 CONCEPT = "concept"
 DRIFT = "drift"
 NEWLY_VARYING = "newly_varying"
+SLICE = "slice"
+BIAS = "bias"
+LEAST_TOLERANCE = 0.01
 # Wrong data explains a drop better than any drift does, so faults stand first whatever the strength of a drift.
 FAULT_SCORE = 1_000.0
 # Drift and drops come and go by chance, and may be asked to persist. A broken feed is no matter of chance, nor of the version
@@ -33,6 +39,8 @@ def shown(report: WindowReport | None) -> frozenset[AlertKind]:
         AlertKind.DATA_FAULT: bool(report.faults),
         AlertKind.COVARIATE_DRIFT: bool(report.drifted),
         AlertKind.QUALITY_DROP: report.quality is not None and report.quality.dropped,
+        AlertKind.CONCEPT: _concept_got_worse(report),
+        AlertKind.BIAS: any(one.verdict is Fairness.BEYOND for one in report.groups),
     }
     return frozenset(kind for kind, is_shown in kinds.items() if is_shown)
 
@@ -66,8 +74,9 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     """Rank the likely causes, the likeliest first.
 
     Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold. Of a
-    drop in quality: faults, then drift, and at last that the meaning of the inputs changed (which is all there is to say
-    when the inputs look as they did).
+    drop in quality or of the concept: faults; that the meaning of the inputs changed, where the labels prove it; drift; the
+    worst slice; and where nothing proves it, at last, that the meaning may have changed (which is all there is to say when the
+    inputs look as they did). Of a bias: the gaps by their size over the tolerance.
     """
     faults = [
         Cause(feature=fault.feature, kind=str(fault.kind), score=FAULT_SCORE * fault.share, detail=fault.detail)
@@ -82,11 +91,54 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
         )
         for drift in report.drifted
     ]
+    if kind is AlertKind.BIAS:
+        return _gaps(report)
     if kind is AlertKind.DATA_FAULT:
         return tuple(faults)
     if kind is AlertKind.COVARIATE_DRIFT:
         return tuple(drifts)
-    return (*faults, *drifts, _concept(report))
+    proven = _proven_concept(report)
+    rest = () if proven else (_concept(report),)
+    return (*faults, *proven, *drifts, *_worst_slice(report), *rest)
+
+
+def _concept_got_worse(report: WindowReport) -> bool:
+    """Tell whether the concept surely changed for the worse; a change for the better is in the report, and no alarm."""
+    concept = report.concept
+    return concept is not None and concept.verdict is ConceptVerdict.CHANGED and concept.worse
+
+
+def _proven_concept(report: WindowReport) -> tuple[Cause, ...]:
+    concept = report.concept
+    if concept is None or not _concept_got_worse(report):
+        return ()
+    score = abs(concept.gap or 0.0) / (concept.allowed or 1.0)
+    return (Cause(feature="", kind=CONCEPT, score=score, detail=concept.reason),)
+
+
+def _worst_slice(report: WindowReport) -> tuple[Cause, ...]:
+    worst = report.slices.worst if report.slices else None
+    if worst is None:
+        return ()
+    detail = (
+        f"{worst.where}: {worst.metric} {worst.value:.4f} on {worst.share:.1%} of the rows, {worst.rest:.4f} elsewhere"
+    )
+    score = abs(worst.rest - worst.value)
+    return (Cause(feature="", kind=SLICE, score=score, detail=detail),)
+
+
+def _gaps(report: WindowReport) -> tuple[Cause, ...]:
+    beyond = [one for one in report.groups if one.verdict is Fairness.BEYOND]
+    found = [
+        Cause(
+            feature=one.column,
+            kind=BIAS,
+            score=(one.difference or 0.0) / max(one.tolerance, LEAST_TOLERANCE),
+            detail=f"{one.rate} of {one.higher} above that of {one.lower}: {one.reason}",
+        )
+        for one in beyond
+    ]
+    return tuple(sorted(found, key=lambda cause: -cause.score))
 
 
 def _detail(drift: FeatureDrift) -> str:
@@ -101,4 +153,5 @@ def _concept(report: WindowReport) -> Cause:
     detail = f"{quality.metric} {quality.value or 0.0:.4f}, baseline {quality.baseline or 0.0:.4f}"
     if "drift" in report.unknown:
         detail += f"; the inputs could not be compared: {report.unknown['drift']}"
-    return Cause(feature="", kind=CONCEPT, score=(quality.baseline or 0.0) - (quality.value or 0.0), detail=detail)
+    fallen = (quality.baseline or 0.0) - (quality.value or 0.0)
+    return Cause(feature="", kind=CONCEPT, score=fallen if quality.better is Better.HIGHER else -fallen, detail=detail)

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from flyball.kernel.canonical import digest_json
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Quality, QualityVerdict, Role, Window, WindowReport, WindowState
+from flyball.monitoring.estimated import estimate_quality, judge_concept, labelled_rows
+from flyball.monitoring.figures import ConceptFigure, ConceptVerdict, EstimatedQuality, ExpectedVerdict
 from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality import judge_quality
@@ -19,7 +21,7 @@ from flyball.monitoring.schema import LABEL
 from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
-QUALITY = "quality"
+QUALITY, ESTIMATED, CONCEPT = "quality", "estimated", "concept"
 _SEED_DIGITS = 8
 
 
@@ -29,6 +31,8 @@ class _Findings:
 
     inputs: InputFindings = field(default_factory=InputFindings)
     quality: Quality | None = None
+    estimated: EstimatedQuality | None = None
+    concept: ConceptFigure | None = None
     unknown: dict[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +75,7 @@ def judge_window(
         known = seen or summarise_traffic(table)
         findings.inputs = judge_inputs(known, version, monitor=monitor, reference=reference)
         findings.unknown |= findings.inputs.unknown
+        _estimate(mine, monitor=monitor, reference=reference, findings=findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
     evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
     return WindowReport(
@@ -87,10 +92,36 @@ def judge_window(
         faults=findings.inputs.faults,
         outputs=findings.inputs.outputs,
         quality=findings.quality,
+        estimated=findings.estimated,
+        concept=findings.concept,
         unknown=findings.unknown,
         unwatched=findings.inputs.unwatched,
         evidence=evidence,
     )
+
+
+def _estimate(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
+    if reference.baseline is None:
+        findings.unknown[ESTIMATED] = _no_baseline(reference)
+        return
+    found = estimate_quality(
+        table,
+        reference.baseline,
+        rules=monitor.expectation,
+        window_ms=monitor.window_ms,
+        min_rows=monitor.min_rows,
+        tolerance=monitor.quality.tolerance,
+    )
+    if isinstance(found, str):
+        findings.unknown[ESTIMATED] = found
+        return
+    findings.estimated = found
+    if found.verdict is ExpectedVerdict.UNKNOWN:
+        findings.unknown[ESTIMATED] = found.reason
+
+
+def _no_baseline(reference: Reference) -> str:
+    return reference.missing.get(EvidenceKind.BASELINE, "there is no baseline to hold against")
 
 
 def _judge_labels(
@@ -99,10 +130,38 @@ def _judge_labels(
     if window.state is not WindowState.MATURE:
         return
     seed = int(digest_json([monitor.name, window.start_ms])[:_SEED_DIGITS], 16)
-    no_baseline = reference.missing.get(EvidenceKind.BASELINE, "there is no baseline to hold against")
     quality = judge_quality(
-        table, monitor, reference.baseline, no_baseline=no_baseline, origin_ms=window.start_ms, seed=seed
+        table,
+        monitor,
+        reference.baseline,
+        no_baseline=_no_baseline(reference),
+        origin_ms=window.start_ms,
+        seed=seed,
     )
     findings.quality = quality
     if quality.verdict is QualityVerdict.UNKNOWN:
         findings.unknown[QUALITY] = quality.reason
+    _judge_concept(table, monitor=monitor, reference=reference, findings=findings, seed=seed)
+
+
+def _judge_concept(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings, seed: int) -> None:
+    learned = None if reference.baseline is None else reference.baseline.expectation
+    if learned is None:
+        findings.unknown[CONCEPT] = findings.unknown.get(ESTIMATED, _no_baseline(reference))
+        return
+    labelled = labelled_rows(table)
+    if labelled.num_rows < monitor.min_label_coverage * table.num_rows:
+        findings.unknown[CONCEPT] = findings.unknown.get(QUALITY, "too few rows have labels")
+        return
+    findings.concept = judge_concept(
+        labelled,
+        learned,
+        rules=monitor.expectation,
+        window_ms=monitor.window_ms,
+        min_rows=monitor.min_rows,
+        resamples=monitor.quality.resamples,
+        seed=seed,
+        drifted=[drift.feature for drift in findings.inputs.drift if drift.drifted],
+    )
+    if findings.concept.verdict is ConceptVerdict.UNKNOWN:
+        findings.unknown[CONCEPT] = findings.concept.reason

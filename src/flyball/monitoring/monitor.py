@@ -12,6 +12,7 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.documents import invalid_document, read_yaml
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 
 DAY_MS = 86_400_000
@@ -110,6 +111,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     drift: DriftRules = DriftRules()
     quality: QualityRules = QualityRules()
     data: DataRules = DataRules()
+    expectation: ExpectationRules = ExpectationRules()
 
     @property
     def name(self) -> str:
@@ -158,6 +160,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     _check_drift(monitor.drift)
     _check_data(monitor.data)
     check_quality_rules(monitor.quality)
+    check_expectation_rules(monitor.expectation)
     _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     return monitor
 

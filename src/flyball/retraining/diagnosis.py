@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from flyball.measures.intervals import wilson
 from flyball.monitoring.entities import QualityVerdict, WindowReport
+from flyball.monitoring.figures import ConceptVerdict
 from flyball.retraining.entities import Cause, Diagnosis
 
 CONFIDENCE = 0.95
 # Fewer familiar rows than this say nothing about the relation between features and label.
 MIN_FAMILIAR_ROWS = 50
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,20 @@ def diagnose(report: WindowReport, *, familiar: Familiar, tolerance: float) -> D
     if not quality.dropped:
         reasons = ("quality holds", *drifted)
         return Diagnosis(cause=Cause.UNKNOWN, reasons=reasons, numbers={"accuracy": quality.value or 0.0})
+    if quality.metric != ACCURACY:  # hits on familiar rows can be compared with no other baseline
+        return _by_expectation(report, drifted)
     return _concept_or_covariate(familiar, quality.baseline, tolerance, drifted)
+
+
+def _by_expectation(report: WindowReport, drifted: tuple[str, ...]) -> Diagnosis:
+    concept = report.concept
+    if concept is None or concept.verdict is ConceptVerdict.UNKNOWN:
+        reason = report.unknown.get("concept", "nothing is known of what was to be expected")
+        return Diagnosis(cause=Cause.UNKNOWN, reasons=(f"the concept is unknown: {reason}", *drifted), numbers={})
+    numbers = {"gap": concept.gap or 0.0, "allowed": concept.allowed or 0.0}
+    changed = concept.verdict is ConceptVerdict.CHANGED and concept.worse
+    cause = Cause.CONCEPT_DRIFT if changed else Cause.COVARIATE_DRIFT
+    return Diagnosis(cause=cause, reasons=(concept.reason, *drifted), numbers=numbers)
 
 
 def _concept_or_covariate(familiar: Familiar, baseline: float, tolerance: float, drifted: tuple[str, ...]) -> Diagnosis:

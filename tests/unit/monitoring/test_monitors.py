@@ -296,7 +296,7 @@ def test_what_cannot_be_judged_is_named_and_never_a_pass(world: World) -> None:
     assert bare.unknown == {
         "data": "the version carries no profile to hold against",
         "drift": "the version carries no profile to hold against",
-        "quality": "the version carries no baseline to hold against",
+        **dict.fromkeys(("quality", "estimated", "concept"), "the version carries no baseline to hold against"),
     }
     world.describe(1, _training())
     world.serve(3)
