@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-clients test-ray test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
+.PHONY: help venv demo demo-once test test-clients test-ray test-observability test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,11 @@ test: venv ## all tests, with the real services they need
 test-clients: venv ## the model server asked by Triton's and KServe's clients, which have an environment of their own
 	@python3 tools/bootstrap.py clients
 	@$(BIN)/python -m pytest tests/protocol/clients
+
+test-observability: venv ## the exported files run by the distribution's Prometheus and Alertmanager, which are installed when they are missing
+	@command -v prometheus >/dev/null && command -v prometheus-alertmanager >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager; }
+	@$(BIN)/python -m pytest tests/observability
 
 test-ray: ## jobs on a Ray cluster of two nodes, and the prediction log read by Polars, in an environment of its own
 	@python3 tools/bootstrap.py ray

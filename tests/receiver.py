@@ -81,3 +81,37 @@ def receiving() -> Iterator[Receiver]:
             receiver.released.set()
             server.shutdown()
             thread.join()
+
+
+@dataclass(slots=True, kw_only=True)
+class BytesReceived:
+    """What came: path and body, which is no text."""
+
+    url: str
+    received: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def receiving_bytes() -> Iterator[BytesReceived]:
+    """Listen for messages in protobuf on a port that the system chooses, and answer well."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            receiver.received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        receiver = BytesReceived(url=f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import grpc
@@ -25,7 +26,9 @@ from flyball.kernel.settings import Settings
 from flyball.server.inference.app import InferenceApp, build_app
 from flyball.server.inference.grpc_messages import MESSAGES, SERVICE
 from flyball.server.inference.listening import load_grpc
+from flyball.server.inference.metrics import served_figures
 from flyball.server.inference.tracing import TracedApp, traced
+from flyball.server.reporting import reported
 from flyball.serving.capture import PredictionBatch
 from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, Prediction, Signature
 from flyball.serving.plane import DataPlane, LoadedVersion, Routing
@@ -106,7 +109,8 @@ def doubling(settings: Settings) -> Iterator[InferenceApp]:
     pick = Choice(answer=Pick(version=1, role="champion"))
     plane.switch(Routing(generation=1, champion=1, router=lambda _key: pick, versions={1: loaded}))
     built = build_app(plane, authorise=lambda _token, _permission: "user:ann", max_request_bytes=1_000_000)
-    with traced(built, settings) as app:
+    figures = partial(served_figures, built.answering, built.counts)
+    with reported(figures, settings, instance="double"), traced(built, settings) as app:
         yield app
     plane.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from flyball.cli.exporting import export
 from flyball.cli.printing import moment, table
 from flyball.cli.reading import read_text
 from flyball.client import Client
@@ -26,6 +27,9 @@ CHANGED = 3
 @click.group()
 def monitor() -> None:
     """Monitors: drift, data faults and realised quality, window by window."""
+
+
+monitor.add_command(export)
 
 
 @monitor.command("set")

@@ -116,6 +116,11 @@ class Settings:
     """Rows of waiting requests that a model is given at once; a larger request is a batch of its own."""
     batch_bytes: int = 16_777_216
     """Bytes of waiting requests that a model is given at once, likewise."""
+    cloudwatch_namespace: str = ""
+    """Namespace of Amazon CloudWatch that the worker puts the figures of monitors into; empty means none. Needs `flyball[cloudwatch]`,
+    and credentials and a region from AWS' own chain."""
+    cloudwatch_s: int = 60
+    """Seconds between two of these puts."""
     serve_key: str = field(default="", repr=False)
     """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False

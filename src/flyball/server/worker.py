@@ -24,6 +24,7 @@ from flyball.kernel.logs import get_logger
 from flyball.pipelines.entities import RunState
 from flyball.retraining.loops import Loop
 from flyball.server.courier import Courier
+from flyball.server.exporting import exported
 from flyball.server.platform import Platform
 
 SERVICE = "service:pipelines"
@@ -68,10 +69,11 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`; an error in one task is logged and does not keep the others from their turn."""
         pause_s = self._platform.settings.worker_poll_ms / 1000
-        while not self._stopping:
-            if not self.round():
-                with contextlib.suppress(Empty):
-                    self._wake.get(timeout=pause_s)
+        with exported(self._platform, self._holdings):
+            while not self._stopping:
+                if not self.round():
+                    with contextlib.suppress(Empty):
+                        self._wake.get(timeout=pause_s)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._courier.close()
         self._holdings.close()

@@ -351,3 +351,22 @@ def test_a_registered_model_is_fetched_to_be_scored_with(run: Run, model: Platfo
     assert "alias x" in told[2].err
     assert "neither" in run("score", str(tmp_path), str(source), str(output)).err
     assert run("score", "models:/elec", str(source), str(output)).status == 1
+
+
+def test_rules_and_scraping_are_printed_or_written(run: Run, server: TrackingServer, tmp_path: Path) -> None:
+    printed = run("monitor", "export", "prometheus")
+    assert printed.status == 0
+    assert "alert: FlyballDrift" in printed.out
+    assert f"url: {server.url}/metrics/targets" in printed.out
+    written = run("monitor", "export", "prometheus", "--out", str(tmp_path / "new" / "folder"))
+    files = [tmp_path / "new" / "folder" / name for name in ("flyball-rules.yml", "prometheus.yml")]
+    assert written.out.split() == [str(path) for path in files]
+    assert all(path.read_text(encoding="utf-8") in printed.out for path in files)
+
+
+def test_dashboards_are_written_and_an_option_that_nobody_knows_is_refused(run: Run, tmp_path: Path) -> None:
+    written = run("monitor", "export", "grafana", "--out", str(tmp_path)).out.split()
+    assert [Path(path).is_file() for path in written] == [True] * 5
+    assert run("monitor", "export", "grafana", "--out", str(tmp_path), "--promtheus", "http://p").status == 2
+    refused = run("monitor", "export", "grafana", "--out", str(tmp_path), "--prometheus", "p:9090")
+    assert (refused.status, "no address of a Prometheus" in refused.err) == (1, True)

@@ -56,7 +56,9 @@ class Reporter:
 
     def _turn(self) -> None:
         try:
-            self._sink.send(self._read())
+            families = self._read()
+            if families:  # nothing at all is what somebody reads whose turn it is not
+                self._sink.send(families)
         except Unavailable as error:
             if not self._complained:
                 _log.warning("figures_not_sent", message=error.message)

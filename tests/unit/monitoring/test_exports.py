@@ -1,0 +1,123 @@
+"""Rules, dashboards and figures agree: whatever a rule or a panel asks for is told, and whatever alerts are there have a rule."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from flyball.kernel.errors import InvalidInput
+from flyball.kernel.telemetry import FamilyKind, exposition
+from flyball.monitoring.entities import AlertKind
+from flyball.monitoring.exports.families import KINDS_OF_ENDPOINTS, families
+from flyball.monitoring.exports.figures import Figures
+from flyball.monitoring.exports.grafana import GrafanaOptions, grafana_files
+from flyball.monitoring.exports.panels import DASHBOARDS, Dashboard
+from flyball.monitoring.exports.prometheus import PrometheusOptions, prometheus_files, rules_text
+from flyball.monitoring.exports.rules import INSTALLATION_RULES, MONITOR_RULES, NAMED_KINDS, Rule
+from flyball.monitoring.exports.runbook import runbook_page
+from flyball.server.inference.answering import Answering
+from flyball.server.inference.metrics import RequestCounts, served_figures
+from flyball.serving.host import FixedHost
+
+RULES = (*MONITOR_RULES, *INSTALLATION_RULES)
+NAME = re.compile(r"flyball_[a-z_]+")
+
+
+def told() -> set[str]:
+    """Return the names of all series of a platform and a model server in which nothing has happened yet."""
+    empty = families(Figures(now_ms=0, monitors=[], endpoints=[]), features=1)
+    serving = served_figures(Answering(FixedHost([]), max_request_bytes=1), RequestCounts())
+    names = set()
+    for family in (*empty, *serving):
+        suffixes = {FamilyKind.COUNTER: ("_total",), FamilyKind.HISTOGRAM: ("_bucket", "_sum", "_count")}
+        names |= {family.name + suffix for suffix in suffixes.get(family.kind, ("",))}
+    return names
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_asks_for_what_is_told(rule: Rule) -> None:
+    asked = set(NAME.findall(rule.expr))
+    assert asked <= told()
+
+
+@pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.uid)
+def test_a_panel_asks_for_what_is_told(board: Dashboard) -> None:
+    asked = {name for panel in board.panels for query in panel.queries.values() for name in NAME.findall(query)}
+    assert asked
+    assert asked <= told()
+
+
+def test_every_kind_of_alert_has_a_rule() -> None:
+    """What has no rule of its own falls under the last one, so that a new kind is never silent."""
+    exprs = " ".join(rule.expr for rule in RULES)
+    assert set(NAMED_KINDS) <= set(AlertKind)
+    assert all(f'kind="{kind}"' in exprs for kind in (*NAMED_KINDS, *KINDS_OF_ENDPOINTS))
+    assert f'kind!~"{"|".join(NAMED_KINDS)}"' in exprs
+
+
+def test_rules_have_what_a_person_needs_at_night() -> None:
+    text = rules_text(PrometheusOptions(server_url="https://flyball.example/", token_file="t"))
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    assert [rule["alert"] for rule in rules] == [rule.name for rule in RULES]
+    page = runbook_page()
+    for rule in rules:
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert re.fullmatch(r"\d+[mh]", rule["for"])
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["runbook_url"] == f"https://flyball.example/ui/runbook#{rule['alert']}"
+        assert f'id="{rule["alert"]}"' in page
+        assert "%s" not in rule["expr"]
+
+
+def test_rules_of_chosen_monitors_are_about_these_and_nothing_else() -> None:
+    options = PrometheusOptions(server_url="http://h", token_file="t", monitors=["a.b", "c"])
+    (group,) = yaml.safe_load(rules_text(options))["groups"]
+    assert len(group["rules"]) == len(MONITOR_RULES)
+    assert all('monitor=~"a[.]b|c"' in rule["expr"] for rule in group["rules"])
+
+
+def test_a_server_below_a_path_is_scraped_there() -> None:
+    files = prometheus_files(PrometheusOptions(server_url="https://h.example/ml/", token_file="/run/token"))
+    platform, servers = yaml.safe_load(files["prometheus.yml"])["scrape_configs"]
+    assert (platform["scheme"], platform["metrics_path"]) == ("https", "/ml/metrics")
+    assert platform["static_configs"] == [{"targets": ["h.example"]}]
+    assert servers["http_sd_configs"][0]["url"] == "https://h.example/ml/metrics/targets"
+    assert platform["authorization"] == {"type": "Bearer", "credentials_file": "/run/token"}
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("server", {"server_url": "h:5757"}),
+        ("runbook", {"runbook": "wiki"}),
+        ("runbook", {"runbook": "http://wiki/{{ $value }}"}),
+        ("alertmanager", {"alertmanagers": ["http://h:1"]}),
+    ],
+)
+def test_what_is_no_address_is_refused(field: str, options: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        PrometheusOptions(**{"server_url": "http://h", "token_file": "t", **options})  # type: ignore[arg-type]
+    assert refused.value.field == field
+
+
+def test_dashboards_are_those_of_the_table(tmp_path: Path) -> None:
+    files = grafana_files(GrafanaOptions(prometheus_url="http://p:9090", dashboards=tmp_path))
+    for board in DASHBOARDS:
+        made = json.loads(files[f"dashboards/{board.uid}.json"])
+        assert (made["uid"], made["title"]) == (board.uid, board.title)
+        shown = {panel["title"]: [target["expr"] for target in panel["targets"]] for panel in made["panels"]}
+        assert shown == {panel.title: list(panel.queries.values()) for panel in board.panels}
+        chosen = [variable["name"] for variable in made.get("templating", {}).get("list", [])]
+        assert chosen == ([board.chosen_by] if board.chosen_by else [])
+    with pytest.raises(InvalidInput, match="no address of a Prometheus"):
+        GrafanaOptions(prometheus_url="p:9090", dashboards=tmp_path)
+
+
+def test_an_installation_in_which_nothing_happened_is_told_too() -> None:
+    page = exposition(families(Figures(now_ms=0, monitors=[], endpoints=[]), features=1)).decode()
+    assert len(list(text_string_to_metric_families(page))) > 20
