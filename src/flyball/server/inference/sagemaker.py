@@ -5,10 +5,11 @@ Nothing but SageMaker reaches the port of its containers, and it carries no key:
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from flyball.governance.permissions import Permission
 from flyball.kernel.errors import Conflict, InvalidInput, Unavailable
@@ -72,7 +73,9 @@ def _read(body: bytes, *, call: Call, asker: Asker) -> Exchange:
         return asked
     request = asked.request
     ids = request.prediction_ids or prediction_ids(inference_id, rows=row_count_of(request.rows))
-    return dataclasses.replace(asked, request=dataclasses.replace(request, request_id=inference_id, prediction_ids=ids))
+    return msgspec.structs.replace(
+        asked, request=msgspec.structs.replace(request, request_id=inference_id, prediction_ids=ids)
+    )
 
 
 def prediction_ids(inference_id: str, *, rows: int) -> Sequence[str]:
