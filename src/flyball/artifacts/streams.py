@@ -32,7 +32,8 @@ class Tally:
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Pass the chunks on; large ones are hashed in a thread while they are on their way."""
         waiting: deque[Future[None]] = deque()
-        with ThreadPoolExecutor(1, thread_name_prefix="hash") as hasher:
+        hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        try:
             for at, chunk in enumerate(chunks):
                 self._size_bytes += len(chunk)
                 if at >= HASHED_INLINE and len(chunk) >= LARGE_BYTES:
@@ -44,6 +45,10 @@ class Tally:
                     self._hash.update(chunk)
                 yield chunk
             _settle(waiting)
+        finally:
+            # Never wait here: a stream that was left half-way is ended by the garbage collector, in whatever thread it happens
+            # to run, also in one that is just being started and holds the lock by which threads are joined.
+            hasher.shutdown(wait=False)
 
     @property
     def blob(self) -> Blob:
