@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from flyball.datasets.profiling import profile_table
-from flyball.kernel.canonical import JsonValue
+from flyball.monitoring.baselines import quality_baseline
 from flyball.monitoring.entities import Label
 from flyball.server.platform import Platform
 
@@ -20,7 +20,7 @@ FEATURES = ("price", "demand", "load", ODD)
 
 def furnish(platform: Platform, *, now_ms: int, shift: float = 3.0) -> None:
     """Watch endpoint "live" in windows of an hour over the last four, of which the last two are drifted by `shift` deviations."""
-    _register(platform, "elec", now_ms)
+    _register(platform, "elec")
     platform.deployments.create("live", "elec", 1, actor=OWNER)
     platform.deployments.create("unwatched", "elec", 1, actor=OWNER)
     platform.monitors.put(
@@ -42,14 +42,29 @@ def drift_more(platform: Platform, *, start_ms: int) -> None:
     platform.monitors.evaluate("elec-production")
 
 
-def _register(platform: Platform, model: str, seed: int) -> None:
+def _register(platform: Platform, model: str) -> None:
     platform.registry.create_model(model, actor=OWNER)
     platform.registry.create_version(model, source="s3://elsewhere/model", actor=OWNER)
-    learned = {name: np.random.default_rng(seed % 1000).normal(0, 1, 3_000) for name in FEATURES}
+    learned = {name: np.random.default_rng(11).normal(0, 1, 3_000) for name in FEATURES}
     profile = platform.artifacts.put_json(profile_table(pa.table(learned)).to_json())
-    figures: dict[str, JsonValue] = {"metric": "accuracy", "value": 0.9, "lower": 0.88, "upper": 0.92, "rows": 1_000}
+    baseline = quality_baseline(_reference(), block_ms=HOUR_MS)
     platform.registry.attach(model, 1, "profile", profile, actor=OWNER)
-    platform.registry.attach(model, 1, "baseline", platform.artifacts.put_json(figures), actor=OWNER)
+    platform.registry.attach(model, 1, "baseline", platform.artifacts.put_json(baseline), actor=OWNER)
+
+
+def _reference() -> pa.Table:
+    """Return ten days of answers with labels, whose scores are the chances to be right."""
+    drawn, rows = np.random.default_rng(7), 10 * ROWS
+    scores = drawn.uniform(0.8, 1.0, rows)
+    return pa.table(
+        {
+            "time_ms": np.arange(rows, dtype=np.int64) * 24 * HOUR_MS // ROWS,
+            **{f"feature.{name}": drawn.normal(0, 1, rows) for name in FEATURES},
+            "prediction": np.ones(rows, dtype=np.int64),
+            "score": scores,
+            "label": (drawn.random(rows) < scores).astype(np.int64),
+        }
+    )
 
 
 def _serve(platform: Platform, start_ms: int, *, hour: int, shift: float) -> list[Label]:
@@ -58,6 +73,7 @@ def _serve(platform: Platform, start_ms: int, *, hour: int, shift: float) -> lis
     values["demand"] = values["demand"] + shift
     if hour >= 2:
         values["price"] = np.full(ROWS, 0.5)  # a sensor that stands still
+    scores = drawn.uniform(0.8, 1.0, ROWS)
     ids = [f"{start_ms}-{row}" for row in range(ROWS)]
     times = [start_ms + row * HOUR_MS // ROWS for row in range(ROWS)]
     table = {
@@ -72,10 +88,10 @@ def _serve(platform: Platform, start_ms: int, *, hour: int, shift: float) -> lis
         "caller": ["user:tester"] * ROWS,
         **{f"feature.{name}": pa.array(column) for name, column in values.items()},
         "prediction": [1] * ROWS,
-        "score": [0.5] * ROWS,
+        "score": scores,
     }
     platform.predictions.accept("live", pa.table(table))
-    wrong = drawn.random(ROWS) < 0.1
+    wrong = drawn.random(ROWS) > scores
     return [
         Label(prediction_id=one, value=0 if missed else 1, time_ms=time_ms)
         for one, time_ms, missed in zip(ids, times, wrong, strict=True)

@@ -72,7 +72,14 @@ def test_faults_quality_and_labels_are_told(found: Found) -> None:
     }
     assert quality["_lower"] <= quality[""] <= quality["_upper"]
     assert quality[""] == pytest.approx(0.9, abs=0.06)
-    assert quality["_baseline"] == 0.9
+    assert quality["_baseline"] == pytest.approx(0.9, abs=0.02)
+    expected = {
+        name: one(found, f"flyball_monitor_estimated_quality{name}", **MONITOR, metric="accuracy")
+        for name in ("", "_lower", "_upper")
+    }
+    assert expected["_lower"] <= expected[""] <= expected["_upper"]
+    assert expected[""] == pytest.approx(0.9, abs=0.03)
+    assert one(found, "flyball_monitor_concept_gap", **MONITOR, metric="accuracy") == pytest.approx(0, abs=0.08)
     assert one(found, "flyball_monitor_quality_verdict", **MONITOR, verdict="held") == 1
     assert one(found, "flyball_monitor_quality_verdict", **MONITOR, verdict="dropped") == 0
     assert one(found, "flyball_monitor_label_coverage_ratio", **MONITOR) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.telemetry import FamilyKind, exposition
-from flyball.monitoring.entities import AlertKind
+from flyball.measures.groups import Fairness
+from flyball.monitoring.entities import AlertKind, FeatureDrift, WindowReport, WindowState
 from flyball.monitoring.exports.families import KINDS_OF_ENDPOINTS, families
-from flyball.monitoring.exports.figures import Figures
+from flyball.monitoring.exports.figures import Figures, MonitorFigures
 from flyball.monitoring.exports.grafana import GrafanaOptions, grafana_files
 from flyball.monitoring.exports.panels import DASHBOARDS, Dashboard
 from flyball.monitoring.exports.prometheus import PrometheusOptions, prometheus_files, rules_text
 from flyball.monitoring.exports.rules import INSTALLATION_RULES, MONITOR_RULES, NAMED_KINDS, Rule
 from flyball.monitoring.exports.runbook import runbook_page
+from flyball.monitoring.figures import GroupFigures, SliceFigure, SlicesFound, SliceVerdict
+from flyball.monitoring.monitor import parse_monitor
 from flyball.server.inference.answering import Answering
 from flyball.server.inference.metrics import RequestCounts, served_figures
 from flyball.serving.host import FixedHost
@@ -116,6 +120,69 @@ def test_dashboards_are_those_of_the_table(tmp_path: Path) -> None:
         assert chosen == ([board.chosen_by] if board.chosen_by else [])
     with pytest.raises(InvalidInput, match="no address of a Prometheus"):
         GrafanaOptions(prometheus_url="p:9090", dashboards=tmp_path)
+
+
+def test_answers_slices_and_groups_are_told_up_to_the_limit() -> None:
+    part = SliceFigure(
+        name="night",
+        where="hour < 6",
+        metric="accuracy",
+        rows=50,
+        share=0.2,
+        value=0.7,
+        lower=0.6,
+        upper=None,
+        baseline=0.9,
+        verdict=SliceVerdict.DROPPED,
+        reason="",
+    )
+    gap = GroupFigures(
+        column="sex",
+        rate="selection",
+        groups=(),
+        higher="a",
+        lower="b",
+        difference=0.25,
+        difference_bounds=None,
+        ratio=None,
+        ratio_bounds=None,
+        tolerance=0.1,
+        verdict=Fairness.UNDECIDED,
+        reason="",
+    )
+    moved = FeatureDrift(
+        feature="prediction", measure="psi", effect=0.5, threshold=0.25, value=None, p_value=None, drifted=True
+    )
+    report = WindowReport(
+        monitor="watch",
+        start_ms=0,
+        end_ms=1,
+        revision=1,
+        state=WindowState.MATURE,
+        version=1,
+        versions={1: 9},
+        rows=9,
+        labelled=9,
+        outputs=(moved,),
+        slices=SlicesFound(named=(part, replace(part, name="day"))),
+        groups=(gap,),
+    )
+    config = {"monitor": "watch", "endpoint": "live", "model": "m", "window": "1d", "label_maturity": "1d"}
+    one = MonitorFigures(monitor=parse_monitor(config), waiting=0, closed=report, mature=report)
+    found = {
+        family.name: [(dict(sample.labels), sample.value) for sample in family.samples]
+        for family in families(Figures(now_ms=0, monitors=[one], endpoints=[]), features=1)
+    }
+    about = one.labels
+    night = {**about, "slice": "night", "metric": "accuracy"}
+    assert found["flyball_monitor_slice_quality"] == [(night, 0.7)]
+    assert found["flyball_monitor_slice_quality_lower"] == [(night, 0.6)]
+    assert found["flyball_monitor_slice_quality_upper"] == []
+    assert found["flyball_monitor_group_gap"] == [({**about, "column": "sex", "rate": "selection"}, 0.25)]
+    answers = {**about, "output": "prediction", "measure": "psi"}
+    assert found["flyball_monitor_output_drift_effect"] == [(answers, 0.5)]
+    assert found["flyball_monitor_output_drift_threshold"] == [(answers, 0.25)]
+    assert found["flyball_monitor_output_drifted"] == [(answers, 1)]
 
 
 def test_an_installation_in_which_nothing_happened_is_told_too() -> None:

@@ -7,9 +7,10 @@ from functools import partial
 
 import flyball
 from flyball.kernel.telemetry import Family, FamilyKind, Sample
-from flyball.monitoring.entities import AlertKind, QualityVerdict, WindowReport
+from flyball.monitoring.entities import AlertKind, WindowReport
 from flyball.monitoring.exports.figures import ACTIVE, Figures, MonitorFigures
 from flyball.monitoring.exports.per_feature import feature_families
+from flyball.monitoring.exports.quality import part_families, quality_families
 
 PREFIX = "flyball_monitor"
 MS_PER_S = 1000
@@ -23,6 +24,7 @@ def families(figures: Figures, *, features: int) -> list[Family]:
         *installation_families(figures),
         *monitor_families(figures.monitors),
         *feature_families(figures.monitors, most=features),
+        *part_families(figures.monitors, most=features),
     ]
 
 
@@ -76,7 +78,7 @@ def monitor_families(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
     yield from _lengths(monitors)
     yield from _moments(monitors)
     yield from _windows(monitors)
-    yield from _quality(monitors)
+    yield from quality_families(monitors)
 
 
 def _alerts(monitors: Sequence[MonitorFigures]) -> Family:
@@ -141,7 +143,7 @@ def _moments(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
         name=f"{PREFIX}_mature_window_end_timestamp_seconds",
         what="End of the newest window that was reported with its labels.",
         samples=[
-            Sample(labels=one.labels, value=one.matured_ms / MS_PER_S) for one in monitors if one.matured_ms is not None
+            Sample(labels=one.labels, value=one.mature.end_ms / MS_PER_S) for one in monitors if one.mature is not None
         ],
     )
 
@@ -183,7 +185,7 @@ def _windows(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
     )
     yield Family(
         name=f"{PREFIX}_unjudged",
-        what="1 for each of data, drift and quality that could not be judged in the newest window that was reported.",
+        what="1 for each of data, drift, quality and the like that could not be judged in the newest window that was reported.",
         samples=[
             Sample(labels={**one.labels, "subject": subject}, value=1)
             for one, report in reports
@@ -202,37 +204,3 @@ def _verdicts(report: WindowReport) -> dict[str, int]:
 def _strongest(report: WindowReport) -> float | None:
     faulty = {fault.feature for fault in report.faults}
     return max((drift.strength for drift in report.drift if drift.feature not in faulty), default=None)
-
-
-def _quality(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
-    found = [(one.labels, one.quality) for one in monitors if one.quality is not None]
-    for name, what in (
-        ("value", "Quality that the labels of the newest mature window show."),
-        ("lower", "Lower bound of that quality."),
-        ("upper", "Upper bound of that quality."),
-        ("baseline", "Quality that the version showed before its release."),
-    ):
-        yield Family(
-            name=f"{PREFIX}_quality" if name == "value" else f"{PREFIX}_quality_{name}",
-            what=what,
-            samples=[
-                Sample(labels={**labels, "metric": quality.metric}, value=value)
-                for labels, quality in found
-                if (value := getattr(quality, name)) is not None
-            ],
-        )
-    yield Family(
-        name=f"{PREFIX}_quality_verdict",
-        what="1 for what the labels of the newest mature window say, 0 for what they do not.",
-        samples=[
-            Sample(labels={**labels, "verdict": verdict.value}, value=int(quality.verdict is verdict))
-            for labels, quality in found
-            for verdict in QualityVerdict
-        ],
-    )
-    yield Family(
-        name=f"{PREFIX}_label_coverage_ratio",
-        unit="1",
-        what="Share of the rows of the newest mature window that have a label.",
-        samples=[Sample(labels=labels, value=quality.coverage) for labels, quality in found],
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flyball.monitoring.entities import AlertKind, AlertState, Quality, WindowReport
+from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
 from flyball.monitoring.monitor import Monitor
 
 ACTIVE = (AlertState.FIRING, AlertState.ACKNOWLEDGED)
@@ -15,8 +15,8 @@ ACTIVE = (AlertState.FIRING, AlertState.ACKNOWLEDGED)
 class MonitorFigures:
     """What a monitor found last.
 
-    `closed` is the report of the newest window that has one, `matured_ms` the end of the newest mature window and `quality` what
-    its labels said; None where there is none. `waiting` counts the batches of predictions or labels that came since the last
+    `closed` is the report of the newest window that has one, `mature` that of the newest whose labels have had their time; None
+    where there is none. `waiting` counts the batches of predictions or labels that came since the last
     look. `alerts` counts the active ones.
     """
 
@@ -24,8 +24,7 @@ class MonitorFigures:
     waiting: int
     watermark_ms: int | None = None
     closed: WindowReport | None = None
-    matured_ms: int | None = None
-    quality: Quality | None = None
+    mature: WindowReport | None = None
     alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
 
     @property

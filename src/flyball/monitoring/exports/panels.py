@@ -107,6 +107,20 @@ ONE_MONITOR = Dashboard(
             },
         ),
         Panel(
+            title="Quality to be expected without labels",
+            what="An estimate, and no part of realised quality: it holds while the same inputs mean the same label.",
+            queries={
+                "expected {{metric}}": 'flyball_monitor_estimated_quality{monitor=~"$monitor"}',
+                "lower bound": 'flyball_monitor_estimated_quality_lower{monitor=~"$monitor"}',
+                "upper bound": 'flyball_monitor_estimated_quality_upper{monitor=~"$monitor"}',
+            },
+        ),
+        Panel(
+            title="Realised less expected quality",
+            what="Far from 0, the concept has changed.",
+            queries={"{{metric}}": 'flyball_monitor_concept_gap{monitor=~"$monitor"}'},
+        ),
+        Panel(
             title="Rows that have a label",
             unit="percentunit",
             queries={"coverage": 'flyball_monitor_label_coverage_ratio{monitor=~"$monitor"}'},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flyball.kernel.telemetry import Family, Sample
-from flyball.monitoring.entities import FeatureDrift, WindowReport
+from flyball.monitoring.entities import FeatureDrift
 from flyball.monitoring.exports.figures import MonitorFigures
 
 PREFIX = "flyball_monitor"
@@ -14,25 +14,21 @@ PREFIX = "flyball_monitor"
 def feature_families(monitors: Sequence[MonitorFigures], *, most: int) -> Iterator[Family]:
     """Yield drift and faults by feature, the strongest `most` of each monitor, and how many that leaves out."""
     reports = [(one.labels, one.closed) for one in monitors if one.closed is not None]
+    yield from _moved(
+        "output",
+        "How far the answers moved",
+        [
+            ({**labels, "output": found.feature, "measure": found.measure}, found)
+            for labels, report in reports
+            for found in _strongest(report.outputs)[:most]
+        ],
+    )
     drift = [
         ({**labels, "feature": found.feature, "measure": found.measure}, found)
         for labels, report in reports
-        for found in _strongest(report)[:most]
+        for found in _strongest(report.drift)[:most]
     ]
-    for name, what in (
-        ("effect", "How far a feature moved from the reference, in the newest window that was reported."),
-        ("threshold", "What the effect is held against."),
-    ):
-        yield Family(
-            name=f"{PREFIX}_drift_{name}",
-            what=what,
-            samples=[Sample(labels=labels, value=getattr(found, name)) for labels, found in drift],
-        )
-    yield Family(
-        name=f"{PREFIX}_feature_drifted",
-        what="1 where the effect is beyond its threshold and the test is significant, else 0.",
-        samples=[Sample(labels=labels, value=int(found.drifted)) for labels, found in drift],
-    )
+    yield from _moved("feature", "How far a feature moved", drift)
     yield Family(
         name=f"{PREFIX}_data_fault_ratio",
         unit="1",
@@ -51,6 +47,26 @@ def feature_families(monitors: Sequence[MonitorFigures], *, most: int) -> Iterat
     )
 
 
-def _strongest(report: WindowReport) -> list[FeatureDrift]:
-    """Order the features: what drifted, then by strength; names decide between equals, so that two readings agree."""
-    return sorted(report.drift, key=lambda one: (not one.drifted, -one.strength, one.feature))
+def _moved(subject: str, what: str, found: Sequence[tuple[Mapping[str, str], FeatureDrift]]) -> Iterator[Family]:
+    """Yield effect, threshold and verdict; those of features have had the shorter names from the beginning."""
+    name = f"{PREFIX}_drift" if subject == "feature" else f"{PREFIX}_{subject}_drift"
+    yield Family(
+        name=f"{name}_effect",
+        what=f"{what} from the reference, in the newest window that was reported.",
+        samples=[Sample(labels=labels, value=drift.effect) for labels, drift in found],
+    )
+    yield Family(
+        name=f"{name}_threshold",
+        what="What the effect is held against.",
+        samples=[Sample(labels=labels, value=drift.threshold) for labels, drift in found],
+    )
+    yield Family(
+        name=f"{PREFIX}_{subject}_drifted",
+        what="1 where the effect is beyond its threshold and the test is significant, else 0.",
+        samples=[Sample(labels=labels, value=int(drift.drifted)) for labels, drift in found],
+    )
+
+
+def _strongest(drift: Sequence[FeatureDrift]) -> list[FeatureDrift]:
+    """Order what was measured: what drifted, then by strength; names decide between equals, so that two readings agree."""
+    return sorted(drift, key=lambda one: (not one.drifted, -one.strength, one.feature))

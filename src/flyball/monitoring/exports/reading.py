@@ -44,8 +44,7 @@ def _monitor(store: FigureStore, look: Look, tallies: Mapping[str, Tally], alert
         waiting=max(0, tally.arrivals - look.seen_arrival),
         watermark_ms=tally.watermark_ms if tally.watermark_ms >= 0 else None,
         closed=closed,
-        matured_ms=mature.end_ms if mature else None,
-        quality=mature.quality if mature else None,
+        mature=mature,
         alerts=alerts,
     )
 

@@ -42,7 +42,7 @@ class Rule:
 
 MONITOR = "monitor {{ $labels.monitor }} (model {{ $labels.model }}, endpoint {{ $labels.endpoint }})"
 # The kinds of alerts that have a rule of their own; whatever else monitors find falls under the last one.
-NAMED_KINDS = ("data_fault", "quality_drop", "covariate_drift")
+NAMED_KINDS = ("data_fault", "quality_drop", "covariate_drift", "concept", "bias")
 
 MONITOR_RULES = (
     Rule(
@@ -89,13 +89,40 @@ MONITOR_RULES = (
         ),
     ),
     Rule(
+        name="FlyballConceptChange",
+        scope=Scope.MONITOR,
+        severity=Severity.WARNING,
+        expr='flyball_monitor_alerts{kind="concept",state="firing"%s} > 0',
+        pending="0m",
+        summary=f"The same inputs of {MONITOR} mean something else than they did",
+        meaning="Realised quality has left what was to be expected of these inputs, to one side or the other. What is estimated without "
+        "labels no longer holds.",
+        steps=(
+            "flyball alert list says by how much, and to which side.",
+            "Trust labels only until a version that has learned from the new ones is in charge.",
+        ),
+    ),
+    Rule(
+        name="FlyballBias",
+        scope=Scope.MONITOR,
+        severity=Severity.WARNING,
+        expr='flyball_monitor_alerts{kind="bias",state="firing"%s} > 0',
+        pending="0m",
+        summary=f"{MONITOR} surely treats groups more differently than tolerated",
+        meaning="The bounds of a rate in two groups lie further apart than the tolerance.",
+        steps=(
+            "flyball alert list names the groups and the rate.",
+            "Ask whoever answers for the model whether it may go on answering; flyball endpoint rollback puts the version before back.",
+        ),
+    ),
+    Rule(
         name="FlyballAlert",
         scope=Scope.MONITOR,
         severity=Severity.WARNING,
         expr=f'flyball_monitor_alerts{{kind!~"{"|".join(NAMED_KINDS)}",state="firing"%s}} > 0',
         pending="0m",
         summary=f"{{{{ $labels.kind }}}} at {MONITOR}",
-        meaning="The monitor found something of another kind than faults, drift and a drop of quality.",
+        meaning="The monitor found something that has no rule of its own.",
         steps=("flyball alert list says what.",),
     ),
     Rule(
