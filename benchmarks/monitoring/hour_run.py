@@ -98,7 +98,9 @@ def _serve(platform: Platform, hour: int) -> None:
 
 
 def _rows(generator: np.random.Generator, rows: int, *, shift: float) -> pa.Table:
-    numbers = {f"n{place}": generator.normal(shift if place % 5 == 0 else 0.0, 1.0, rows) for place in range(FEATURES - 5)}
+    numbers = {
+        f"n{place}": generator.normal(shift if place % 5 == 0 else 0.0, 1.0, rows) for place in range(FEATURES - 5)
+    }
     texts = {f"c{place}": generator.choice(list("abcdefgh"), rows) for place in range(5)}
     return pa.table({**numbers, **texts})
 
