@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flyball.kernel.db import Database
+from flyball.monitoring.calibration.conformance import CalibrationStoreConformance
 from flyball.monitoring.conformance import (
     AlertStoreConformance,
     LabelStoreConformance,
@@ -15,6 +16,7 @@ from flyball.monitoring.conformance import (
 )
 from flyball.monitoring.sql import (
     SqlAlertStore,
+    SqlCalibrationStore,
     SqlLabelStore,
     SqlMonitorStore,
     SqlPredictionStore,
@@ -57,3 +59,9 @@ class TestSqlStretchStore(StretchStoreConformance):
     @pytest.fixture
     def store(self, database: Database) -> SqlStretchStore:
         return SqlStretchStore(database)
+
+
+class TestSqlCalibrationStore(CalibrationStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlCalibrationStore:
+        return SqlCalibrationStore(database)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from flyball.cli.calibration import backtest, calibrate
 from flyball.cli.exporting import export
 from flyball.cli.printing import moment, table
 from flyball.cli.reading import read_text
@@ -30,6 +31,8 @@ def monitor() -> None:
 
 
 monitor.add_command(export)
+monitor.add_command(calibrate)
+monitor.add_command(backtest)
 
 
 @monitor.command("set")

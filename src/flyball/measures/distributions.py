@@ -54,6 +54,17 @@ def student_t_quantile(probability: float, degrees: float) -> float:
     return _bisect(lambda x: student_t_cdf(x, degrees) - probability, high)
 
 
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """Return P(X <= x) for a beta distribution: the regularised incomplete beta function (A&S 1964, 26.5.1)."""
+    return _incomplete_beta(a, b, x)
+
+
+def beta_quantile(probability: float, a: float, b: float) -> float:
+    """Return the quantile of a beta distribution; `probability` lies strictly between 0 and 1, `a` and `b` are positive."""
+    require_probability(probability, field="probability")
+    return _bisect(lambda x: beta_cdf(x, a, b) - probability, 1.0)
+
+
 def chi_square_tail(x: float, degrees: float) -> float:
     """Return P(X > x) for chi-square: the upper regularised gamma function Q(degrees/2, x/2) (A&S 1964, 26.4.19)."""
     if x <= 0:

@@ -40,7 +40,7 @@ def find_drift(
         else:
             measured.append(found)
     judged = judge_all(measured, rules)
-    return DriftFindings(drift=tuple(sorted(judged, key=_rank)), unwatched=unwatched)
+    return DriftFindings(drift=tuple(sorted(judged, key=rank)), unwatched=unwatched)
 
 
 def judge_all(measured: Sequence[FeatureDrift], rules: DriftRules) -> list[FeatureDrift]:
@@ -63,5 +63,6 @@ def _unwatched(name: str, known: ColumnSummary, window: Mapping[str, ColumnSumma
     return UNWATCHED_KINDS.get(known.kind, "")
 
 
-def _rank(drift: FeatureDrift) -> tuple[bool, float, str]:
+def rank(drift: FeatureDrift) -> tuple[bool, float, str]:
+    """Order drifts: those that drifted first, then by strength."""
     return not drift.drifted, -drift.strength, drift.feature

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from flyball.kernel.canonical import Digest
 from flyball.kernel.events import EventKind, Ref, ref
 from flyball.measures.metrics import Better
+from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
 
 LabelValue: TypeAlias = float | int | str | bool
@@ -20,6 +21,7 @@ class MonitoringEvent(EventKind):
     """What happens in this room; documented in `docs/reference/events.md`."""
 
     MONITOR_SET = "monitor.set"
+    MONITOR_CALIBRATED = "monitor.calibrated"
     WINDOW_CLOSED = "window.closed"
     WINDOW_MATURED = "window.matured"
     ALERT_FIRED = "alert.fired"
@@ -285,6 +287,7 @@ class WindowReport:
     unknown: Mapping[str, str] = field(default_factory=dict)
     unwatched: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
+    alarms: AlarmStatement | None = None
 
     @property
     def ref(self) -> Ref:

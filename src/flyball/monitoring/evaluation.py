@@ -10,6 +10,8 @@ from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.events import Edge, EventLog, Ref, ref
 from flyball.monitoring.alerting import Alerting
+from flyball.monitoring.calibration.ports import CalibrationStore
+from flyball.monitoring.calibration.verbs import Yardsticks
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import (
     MonitoringEvent,
@@ -38,6 +40,7 @@ class Stores:
     reports: ReportStore
     alerts: AlertStore
     stretches: StretchStore
+    calibrations: CalibrationStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Evaluation:
         self._events = events
         self._clock = clock
         self._database = database
+        self._yardsticks = Yardsticks(stores.calibrations)
         self._alerting = Alerting(stores.reports, stores.alerts, events=events, clock=clock)
 
     def look(self, monitor: Monitor, *, actor: str, fence: Fence) -> list[WindowReport]:
@@ -156,6 +160,8 @@ class Evaluation:
             sources["labels"] = str(digest_json([list(pair) for pair in zip(*columns, strict=True)]))
         version = next(iter(champion_versions(table)), None)
         reference = Reference() if version is None else self._references.of(monitor.model, version)
+        if version is not None and monitor.alarms.stated:
+            reference = replace(reference, yardstick=self._yardsticks.of(monitor.name, version))
         return judge_window(table, window, monitor=monitor, reference=reference, sources=sources, seen=seen)
 
     def _write(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from flyball.datasets.profile import ColumnProfile
+from flyball.monitoring.calibration.entities import AlarmStatement
+from flyball.monitoring.calibration.judging import judge_drift
 from flyball.monitoring.drift import find_drift
 from flyball.monitoring.entities import DataFault, FeatureDrift, Role
 from flyball.monitoring.faults import find_faults
@@ -21,7 +25,7 @@ from flyball.monitoring.summaries import ColumnSummary, TableSummary
 from flyball.monitoring.summarising import summarise
 from flyball.registry.entities import EvidenceKind
 
-DATA, DRIFT = "data", "drift"
+DATA, DRIFT, ALARM_RATE = "data", "drift", "alarm rate"
 OUTPUTS = (PREDICTION, SCORE)
 
 
@@ -34,6 +38,7 @@ class InputFindings:
     faults: tuple[DataFault, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     unwatched: Mapping[str, str] = field(default_factory=dict)
+    alarms: AlarmStatement | None = None
 
 
 def summarise_traffic(table: pa.Table, *, points: int | None = None, late: int = 0) -> TableSummary:
@@ -45,15 +50,17 @@ def summarise_traffic(table: pa.Table, *, points: int | None = None, late: int =
     return replace(inputs, columns={**inputs.columns, **_answers(table, points)}, late=late)
 
 
-def judge_inputs(seen: TableSummary, version: int, *, monitor: Monitor, reference: Reference) -> InputFindings:
-    """Judge the features of every row that was answered, and the answers of one version."""
+def judge_inputs(
+    seen: TableSummary, version: int, *, times: NDArray[np.int64], monitor: Monitor, reference: Reference
+) -> InputFindings:
+    """Judge the features of every row that was answered, and the answers of one version; `times` (n,) are those of the rows."""
     features = {
         name.removeprefix(FEATURE_PREFIX): one for name, one in seen.columns.items() if name.startswith(FEATURE_PREFIX)
     }
     tensors = dict.fromkeys(
         (name.removeprefix(TENSOR_PREFIX) for name in seen.tensors), "a tensor, which is kept and not judged"
     )
-    found = _judge_features(seen, features, monitor=monitor, reference=reference)
+    found = _judge_features(seen, features, times=times, monitor=monitor, reference=reference)
     outputs = _judge_outputs(seen, version, monitor, reference)
     return replace(found, unwatched={**found.unwatched, **tensors}, outputs=outputs)
 
@@ -74,7 +81,12 @@ def _answers(table: pa.Table, points: int | None) -> dict[str, ColumnSummary]:
 
 
 def _judge_features(
-    seen: TableSummary, features: Mapping[str, ColumnSummary], *, monitor: Monitor, reference: Reference
+    seen: TableSummary,
+    features: Mapping[str, ColumnSummary],
+    *,
+    times: NDArray[np.int64],
+    monitor: Monitor,
+    reference: Reference,
 ) -> InputFindings:
     if reference.inputs is None:
         reason = reference.missing.get(EvidenceKind.PROFILE, "there is no profile to hold against")
@@ -89,8 +101,15 @@ def _judge_features(
     if reason:
         return InputFindings(unknown=dict.fromkeys((DATA, DRIFT), reason), unwatched=unwatched)
     faults = _faults(seen, watched, features, monitor=monitor, reference=reference)
-    drift = find_drift(watched, features, monitor.drift)
-    return InputFindings(drift=drift.drift, faults=faults, unwatched=unwatched | dict(drift.unwatched))
+    judged = judge_drift(watched, features, times, monitor=monitor, yardstick=reference.yardstick)
+    drift, alarms = judged.findings, judged.statement
+    return InputFindings(
+        drift=drift.drift,
+        faults=faults,
+        unknown={ALARM_RATE: alarms.reason} if alarms is not None and alarms.reason else {},
+        unwatched=unwatched | dict(drift.unwatched),
+        alarms=alarms,
+    )
 
 
 def _too_little(seen: TableSummary, watched: Mapping[str, ColumnSummary], monitor: Monitor) -> str:

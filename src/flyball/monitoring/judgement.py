@@ -73,11 +73,15 @@ def judge_window(
         findings.unknown = dict.fromkeys((DATA, DRIFT, QUALITY), "no champion answered in this window")
     else:
         known = seen or summarise_traffic(table)
-        findings.inputs = judge_inputs(known, version, monitor=monitor, reference=reference)
+        times = table.column("time_ms").to_numpy()
+        findings.inputs = judge_inputs(known, version, times=times, monitor=monitor, reference=reference)
         findings.unknown |= findings.inputs.unknown
         _estimate(mine, monitor=monitor, reference=reference, findings=findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
     evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
+    alarms = findings.inputs.alarms
+    if alarms is not None and alarms.calibration:
+        evidence["calibration"] = alarms.calibration
     return WindowReport(
         monitor=monitor.name,
         start_ms=window.start_ms,
@@ -97,6 +101,7 @@ def judge_window(
         unknown=findings.unknown,
         unwatched=findings.inputs.unwatched,
         evidence=evidence,
+        alarms=alarms,
     )
 
 

@@ -12,6 +12,7 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.documents import invalid_document, read_yaml
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 
@@ -112,6 +113,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     quality: QualityRules = QualityRules()
     data: DataRules = DataRules()
     expectation: ExpectationRules = ExpectationRules()
+    alarms: AlarmRules = AlarmRules()
 
     @property
     def name(self) -> str:
@@ -162,6 +164,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_quality_rules(monitor.quality)
     check_expectation_rules(monitor.expectation)
     _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
+    check_alarms(monitor.alarms, monitor.window_ms)
     return monitor
 
 

@@ -11,6 +11,7 @@ from flyball.datasets.profile import Profile
 from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.monitoring.baselines import Baseline
+from flyball.monitoring.calibration.judging import Yardstick
 from flyball.monitoring.reference_columns import table_summary_of
 from flyball.monitoring.sketches import Sketches
 from flyball.monitoring.summaries import TableSummary
@@ -35,6 +36,7 @@ class Reference:
     baseline: Baseline | None = None
     missing: Mapping[EvidenceKind, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    yardstick: Yardstick | None = None
 
 
 class References:

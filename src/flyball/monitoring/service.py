@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flyball.deployment.entities import Endpoint, EndpointState
@@ -11,14 +11,22 @@ from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import EventLog, ref
+from flyball.monitoring.backtest.histories import LogHistory
+from flyball.monitoring.backtest.replay import Stretch, backtest
+from flyball.monitoring.backtest.results import Backtest, Incident
+from flyball.monitoring.calibration.due import calibrate_when_due
+from flyball.monitoring.calibration.verbs import Calibrations
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Alert, AlertState, MonitoringEvent, Window, WindowReport, WindowState
 from flyball.monitoring.evaluation import Evaluation, Fence, Stores
 from flyball.monitoring.log import PredictionLog
+from flyball.monitoring.moments import check_moment
 from flyball.monitoring.monitor import Monitor, parse_monitor
 from flyball.monitoring.references import References
 
 ALL_WINDOWS = 1_000_000
+# A replay for somebody who waits: a year of hours would be minutes.
+MOST_REPLAYED = 2_000
 LOOKING_ACTOR = "service:monitors"
 """Who looks when nobody in particular asks."""
 
@@ -57,6 +65,10 @@ class Monitors:
         self._events = events
         self._clock = clock
         self._database = database
+        self._references = references
+        self._calibrations = Calibrations(
+            stores.calibrations, log, references=references, events=events, clock=clock, database=database
+        )
         self._evaluation = Evaluation(stores, log, references=references, events=events, clock=clock, database=database)
 
     def put(self, config: Mapping[str, object] | str, *, actor: str) -> Monitor:
@@ -102,7 +114,39 @@ class Monitors:
             LeaseLost: the fence says so; windows before this one are kept.
             Conflict: somebody else looks for this monitor at the same time.
         """
-        return self._evaluation.look(self.get(name), actor=actor, fence=fence)
+        monitor = self.get(name)
+        calibrate_when_due(self._calibrations, self._stores, monitor, actor=actor, fence=fence)
+        return self._evaluation.look(monitor, actor=actor, fence=fence)
+
+    def backtest(
+        self,
+        document: str,
+        *,
+        against: str | None = None,
+        reference_until_ms: int | None = None,
+        incidents: Sequence[Incident] = (),
+    ) -> Backtest:
+        """Replay a monitor's file over its endpoint's log, and another one too; nothing is kept.
+
+        Raises:
+            InvalidInput: a file that is none, or nothing to replay.
+        """
+        draft = parse_monitor(document)
+        return backtest(
+            draft,
+            LogHistory(log=self._log, references=self._references, endpoint=draft.endpoint),
+            current=None if against is None else parse_monitor(against),
+            stretch=Stretch(
+                reference_until_ms=check_moment(reference_until_ms, field="reference_until_ms"),
+                most_windows=MOST_REPLAYED,
+            ),
+            incidents=incidents,
+        )
+
+    @property
+    def calibrations(self) -> Calibrations:
+        """What the alarms of monitors rest on."""
+        return self._calibrations
 
     def has_work(self, name: str) -> bool:
         """Tell whether predictions or labels have arrived that the monitor has not looked at yet."""

@@ -117,6 +117,18 @@ window_reports = Table(
     Column("created_ms", BigInteger, nullable=False),
 )
 
+# Every calibration stays; the newest of a monitor and version counts.
+monitor_calibrations = Table(
+    "monitor_calibrations",
+    metadata,
+    Column("monitor", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
 # `active` is "<monitor>/<kind>" until the alert is resolved, and then empty (NULL): the unique index allows one at a time.
 alerts = Table(
     "alerts",

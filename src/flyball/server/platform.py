@@ -40,6 +40,7 @@ from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import (
     SqlAlertStore,
+    SqlCalibrationStore,
     SqlFigureStore,
     SqlLabelStore,
     SqlLossStore,
@@ -233,6 +234,7 @@ class Platform:
                 reports=SqlReportStore(database),
                 alerts=SqlAlertStore(database),
                 stretches=SqlStretchStore(database),
+                calibrations=SqlCalibrationStore(database),
             ),
             self.predictions,
             references=References(self.registry.evidence, self.artifacts),

@@ -25,6 +25,7 @@ from flyball.monitoring.references import References
 from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import (
     SqlAlertStore,
+    SqlCalibrationStore,
     SqlLabelStore,
     SqlMonitorStore,
     SqlPredictionStore,
@@ -156,6 +157,7 @@ def build_world(database: Database, clock: ManualClock) -> World:
         reports=SqlReportStore(database),
         alerts=SqlAlertStore(database),
         stretches=SqlStretchStore(database),
+        calibrations=SqlCalibrationStore(database),
     )
     references = References(shelf.evidence, artifacts)
     monitors = Monitors(stores, log, references=references, events=events, clock=clock, database=database)

@@ -1,6 +1,7 @@
 """The ports of monitoring on a database."""
 
 from flyball.monitoring.sql.alerts import SqlAlertStore
+from flyball.monitoring.sql.calibrations import SqlCalibrationStore
 from flyball.monitoring.sql.figures import SqlFigureStore
 from flyball.monitoring.sql.labels import SqlLabelStore
 from flyball.monitoring.sql.losses import SqlLossStore
@@ -12,6 +13,7 @@ from flyball.monitoring.sql.stretches import SqlStretchStore
 
 __all__ = [
     "SqlAlertStore",
+    "SqlCalibrationStore",
     "SqlFigureStore",
     "SqlLabelStore",
     "SqlLossStore",

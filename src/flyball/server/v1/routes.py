@@ -6,6 +6,7 @@ from flyball.server.routing import Route
 from flyball.server.v1 import (
     access,
     audit,
+    calibrations,
     datasets,
     endpoints,
     journals,
@@ -26,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *pipelines.ROUTES,
     *endpoints.ROUTES,
     *monitors.ROUTES,
+    *calibrations.ROUTES,
     *predictions.ROUTES,
     *loops.ROUTES,
     *journals.ROUTES,
