@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.kernel.errors import InvalidInput
+from flyball.measures.distributions import normal_quantile
 from flyball.measures.intervals import Interval, side_confidence, wilson
 
 
@@ -152,3 +153,16 @@ def _hits_and_rows(
         GroupRate.PRECISION: (truth, said),
         GroupRate.ACCURACY: (truth == said, every),
     }[rate]
+
+
+def share_ratio(one: GroupFigure, two: GroupFigure, *, confidence: float) -> Interval | None:
+    """Bound the ratio of two shares, one over two (Katz et al. 1978, on the logarithm); each bound holds with `confidence`.
+
+    None where a share is zero or has no rows: a logarithm knows no zero.
+    """
+    if not one.hits or not two.hits:
+        return None
+    estimate = (one.hits / one.rows) / (two.hits / two.rows)
+    spread = 1 / one.hits - 1 / one.rows + 1 / two.hits - 1 / two.rows
+    reach = float(np.exp(normal_quantile(confidence) * np.sqrt(spread)))
+    return Interval(estimate=estimate, lower=estimate / reach, upper=estimate * reach)

@@ -156,12 +156,15 @@ class Evaluation:
         segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
         sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
         if mature:
-            columns = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
-            sources["labels"] = str(digest_json([list(pair) for pair in zip(*columns, strict=True)]))
+            pairs = zip(*(table.column(name).to_pylist() for name in ("prediction_id", LABEL)), strict=True)
+            sources["labels"] = str(digest_json([list(pair) for pair in pairs]))
         version = next(iter(champion_versions(table)), None)
         reference = Reference() if version is None else self._references.of(monitor.model, version)
         if version is not None and monitor.alarms.stated:
             reference = replace(reference, yardstick=self._yardsticks.of(monitor.name, version))
+        if not mature and reference.expects_by:  # the error to expect of a number rests on its row's features
+            columns = (SCORE, PROBABILITIES, *reference.expects_by)
+            table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms, columns=columns)
         return judge_window(table, window, monitor=monitor, reference=reference, sources=sources, seen=seen)
 
     def _write(

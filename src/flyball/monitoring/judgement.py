@@ -9,15 +9,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flyball.kernel.canonical import digest_json
+from flyball.monitoring.bias import judge_groups
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Quality, QualityVerdict, Role, Window, WindowReport, WindowState
 from flyball.monitoring.estimated import estimate_quality, judge_concept, labelled_rows
-from flyball.monitoring.figures import ConceptFigure, ConceptVerdict, EstimatedQuality, ExpectedVerdict
+from flyball.monitoring.figures import (
+    ConceptFigure,
+    ConceptVerdict,
+    EstimatedQuality,
+    ExpectedVerdict,
+    GroupFigures,
+    SlicesFound,
+)
 from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.references import Reference
 from flyball.monitoring.schema import LABEL
+from flyball.monitoring.slicing import slices_of
 from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
@@ -33,6 +42,8 @@ class _Findings:
     quality: Quality | None = None
     estimated: EstimatedQuality | None = None
     concept: ConceptFigure | None = None
+    slices: SlicesFound | None = None
+    groups: tuple[GroupFigures, ...] = ()
     unknown: dict[str, str] = field(default_factory=dict)
 
 
@@ -98,6 +109,8 @@ def judge_window(
         quality=findings.quality,
         estimated=findings.estimated,
         concept=findings.concept,
+        slices=findings.slices,
+        groups=findings.groups,
         unknown=findings.unknown,
         unwatched=findings.inputs.unwatched,
         evidence=evidence,
@@ -147,6 +160,9 @@ def _judge_labels(
     if quality.verdict is QualityVerdict.UNKNOWN:
         findings.unknown[QUALITY] = quality.reason
     _judge_concept(table, monitor=monitor, reference=reference, findings=findings, seed=seed)
+    findings.slices = slices_of(table, monitor, reference.baseline, origin_ms=window.start_ms, seed=seed)
+    findings.groups, unknown = judge_groups(table, monitor.groups)
+    findings.unknown |= unknown
 
 
 def _judge_concept(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings, seed: int) -> None:

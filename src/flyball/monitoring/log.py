@@ -30,7 +30,15 @@ from flyball.monitoring.entities import (
 from flyball.monitoring.labels import Repeat, captured_labels, plan_labels
 from flyball.monitoring.monitor import check_name
 from flyball.monitoring.ports import LabelStore, PredictionStore
-from flyball.monitoring.schema import LABEL, PREDICTION, check_predictions, is_judged, prediction_keys
+from flyball.monitoring.schema import (
+    FEATURE_PREFIX,
+    LABEL,
+    PREDICTION,
+    check_predictions,
+    feature_names,
+    is_judged,
+    prediction_keys,
+)
 from flyball.monitoring.segments import (
     join_labels,
     read_arrivals,
@@ -192,6 +200,14 @@ class PredictionLog:
     def find_stream(self, endpoint: str) -> Stream | None:
         """Return how far an endpoint's traffic has come, None before its first batch."""
         return self._predictions.find_stream(endpoint)
+
+    def feature_types(self, endpoint: str) -> dict[str, pa.DataType]:
+        """Return the features of the newest predictions with their types; nothing before the first prediction."""
+        stream = self.find_stream(endpoint)
+        if stream is None or stream.watermark_ms < 0:
+            return {}
+        newest = self.read_all(endpoint, stream.watermark_ms, stream.watermark_ms + 1)
+        return {name: newest.schema.field(FEATURE_PREFIX + name).type for name in feature_names(newest)}
 
     def _without_known(self, endpoint: str, table: pa.Table) -> tuple[pa.Table, list[PredictionKey]]:
         keys = prediction_keys(table)

@@ -12,9 +12,11 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.documents import invalid_document, read_yaml
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.bias import GroupRule, check_group_rules
 from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
+from flyball.monitoring.slice_rules import SliceRules, check_slice_rules
 
 DAY_MS = 86_400_000
 # A day is the natural block: rows of one day resemble each other. A shorter window is cut into ten.
@@ -114,6 +116,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     data: DataRules = DataRules()
     expectation: ExpectationRules = ExpectationRules()
     alarms: AlarmRules = AlarmRules()
+    slices: SliceRules = SliceRules()
+    groups: tuple[GroupRule, ...] = ()
 
     @property
     def name(self) -> str:
@@ -163,6 +167,8 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     _check_data(monitor.data)
     check_quality_rules(monitor.quality)
     check_expectation_rules(monitor.expectation)
+    check_slice_rules(monitor.slices)
+    check_group_rules(monitor.groups)
     _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     check_alarms(monitor.alarms, monitor.window_ms)
     return monitor

@@ -38,6 +38,12 @@ class Reference:
     digests: Mapping[str, str] = field(default_factory=dict)
     yardstick: Yardstick | None = None
 
+    @property
+    def expects_by(self) -> tuple[str, ...]:
+        """The columns on which the quality to expect of a row rests, beside its score; none where there is no such."""
+        learned = None if self.baseline is None else self.baseline.expectation
+        return () if learned is None else learned.columns
+
 
 class References:
     """Read the evidence of versions. What cannot be read is named, and never stops a monitor."""

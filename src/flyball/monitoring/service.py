@@ -23,6 +23,7 @@ from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.moments import check_moment
 from flyball.monitoring.monitor import Monitor, parse_monitor
 from flyball.monitoring.references import References
+from flyball.monitoring.slicing import check_columns
 
 ALL_WINDOWS = 1_000_000
 # A replay for somebody who waits: a year of hours would be minutes.
@@ -76,10 +77,11 @@ class Monitors:
 
         Raises:
             UnknownKey: a key no monitor has.
-            InvalidInput: a missing key, a wrong type, or a value out of its range.
+            InvalidInput: a missing key, a wrong type, a value out of its range, or a slice or group of no feature that is served.
             Conflict: the monitor exists and watches another endpoint or model, or in other windows.
         """
         monitor = parse_monitor(config)
+        check_columns(monitor, self._log.feature_types(monitor.endpoint))
         with self._database.transaction():
             known = self._stores.monitors.find(monitor.name)
             if known == monitor:

@@ -236,3 +236,20 @@ def test_an_expectation_survives_its_journey(market: pa.Table) -> None:
         again = Expectation.from_json(learned.to_json())
         assert again.to_json() == learned.to_json()
         np.testing.assert_array_equal(again.expected(rows), learned.expected(rows))
+
+
+def test_the_error_of_numbers_is_expected_before_the_labels_come(world: World) -> None:
+    rows = _regression(3, 24 * 7)
+    world.describe(1, rows.select(["feature.x"]).rename_columns(["x"]))
+    baseline = quality_baseline(_regression(1, 24 * 70))
+    world.shelf.kept["model", 1][EvidenceKind.BASELINE] = world.artifacts.put_json(baseline)
+    world.set_monitor(window="7d", quality={"metric": "rmse", "tolerance": 0.1}, label_maturity="30d")
+    times, answers = rows.column("time_ms").to_pylist(), rows.column("prediction").to_pylist()
+    features = {"x": rows.column("feature.x").to_pylist()}
+    world.log.accept("live", predictions([str(each) for each in times], times, answers, features=features))
+    world.log.accept("live", predictions(["next"], [WEEK], [1.0], features={"x": [0.5]}))
+    (report,) = world.monitors.evaluate("watch", actor="service:worker")
+    assert (report.state, report.quality, report.unknown.get("estimated")) == ("closed", None, None)
+    assert report.estimated is not None
+    assert (report.estimated.method, report.estimated.metric) == ("dle", "mae")
+    assert report.estimated.verdict is ExpectedVerdict.HELD
