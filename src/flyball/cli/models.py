@@ -29,6 +29,35 @@ def show_version(version: str) -> None:
     table(["evidence", "digest"], sorted(one.evidence.items()))
 
 
+@model.command()
+@click.argument("version")
+@click.option(
+    "--training", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Parquet file."
+)
+@click.option(
+    "--evaluation",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Parquet file of rows it was not trained on, with 'prediction' and 'label', and 'score' and 'time_ms' if known.",
+)
+@click.option("--feature", "features", multiple=True, help="A feature; may be given several times.")
+@click.option("--metric", default="", help="The measure of quality to watch.")
+def describe(version: str, training: Path, evaluation: Path | None, features: tuple[str, ...], metric: str) -> None:
+    """Attach what a version (NAME/N) learned from, and how good it was: what monitors hold its traffic against."""
+    import pyarrow.parquet as pq
+
+    from flyball.monitoring import describe as describe_tables
+
+    made = describe_tables(
+        pq.read_table(training),
+        features=features,
+        evaluation=None if evaluation is None else pq.read_table(evaluation),
+        metric=metric,
+        dataset="" if evaluation is None else evaluation.name,
+    )
+    one = Client().attach_evidence(version, made)
+    table(["evidence", "digest"], sorted(one.evidence.items()))
+
+
 @click.group()
 def policy() -> None:
     """Gate policies: YAML, versioned, immutable once published."""

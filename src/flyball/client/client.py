@@ -13,10 +13,10 @@ import msgspec
 import urllib3
 
 from flyball.client.failures import raise_for
-from flyball.client.paths import api
+from flyball.client.paths import api, versioned
 from flyball.kernel.errors import FlyballError, InvalidInput, Unauthenticated, Unavailable
 from flyball.kernel.settings import Settings, load_settings
-from flyball.wire.v1 import Done, datasets
+from flyball.wire.v1 import Done, datasets, models
 
 ShapeT = TypeVar("ShapeT", bound=msgspec.Struct)
 
@@ -108,6 +108,15 @@ class Client:
         """Note that a run used a dataset version (`<name>/<n>`)."""
         body = datasets.UseDataset(dataset=dataset, context=context)
         self.call("POST", api("runs", run_id, "datasets"), body=body, response=Done)
+
+    def attach_evidence(self, version: str, evidence: Mapping[str, object]) -> models.ModelVersionInfo:
+        """Attach evidence to a version (`<name>/<n>`), by kind, as `flyball.monitoring.describe` makes it; return the version."""
+        path = versioned("models", version)
+        answer = self.call("GET", path, response=models.ModelVersionInfo)
+        for kind, content in evidence.items():
+            body = msgspec.json.encode(content)
+            answer = self.send("PUT", f"{path}/evidence/{kind}", body, response=models.ModelVersionInfo)
+        return answer
 
     def _request(
         self,

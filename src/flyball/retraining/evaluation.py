@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
@@ -20,6 +21,15 @@ from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
 
 METRIC: Literal["accuracy"] = "accuracy"
+_SPOKEN_FOR = frozenset({"prediction", "label", "time_ms", "score"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What the gates judge, and the holdout as the challenger answered it (None where there is none)."""
+
+    evaluations: tuple[PairedEvaluation, ...]
+    holdout: pa.Table | None = None
 
 
 def evaluate(
@@ -30,8 +40,10 @@ def evaluate(
     sets: Mapping[str, DatasetVersion],
     datasets: Datasets,
     scorer: Scorer,
-) -> tuple[PairedEvaluation, ...]:
-    """Return one paired evaluation a frozen set; without a champion its hits are 0 and no gate compares them.
+) -> Evaluated:
+    """Return one paired evaluation a frozen set, and what the challenger answered to the holdout.
+
+    Without a champion its hits are 0 and no gate compares them.
 
     Raises:
         InvalidInput: a set lacks the label or the time, or the sets have different columns.
@@ -41,17 +53,21 @@ def evaluate(
         for role, dataset in sets.items()
     }
     rows = _stack(tables)
+    truth = rows.column(loop.label_column)
     with ThreadPoolExecutor(2) as pool:  # each model answers in a process of its own, so both may work at once
-        scored = pool.submit(_hits_of, loop, challenger, rows, scorer=scorer)
+        scored = pool.submit(_answers_of, loop, challenger, rows, scorer=scorer)
         champion_hits = np.zeros(rows.num_rows, dtype=np.int64)
         if champion is not None:
-            champion_hits = _hits_of(loop, champion, rows, scorer=scorer)
-        challenger_hits = scored.result()
+            champion_hits = hits(_answers_of(loop, champion, rows, scorer=scorer), truth)
+        answers = scored.result()
+    challenger_hits = hits(answers, truth)
     found: list[PairedEvaluation] = []
-    first = 0
+    first, holdout = 0, None
     for role, table in tables.items():
         part = slice(first, first + table.num_rows)
         first = part.stop
+        if role == "holdout":
+            holdout = _answered(loop, table, answers[part])
         found.append(
             PairedEvaluation(
                 role=_role(role),
@@ -61,7 +77,21 @@ def evaluate(
                 blocks=blocks(table.column(loop.time_column).to_numpy(), champion_hits[part], challenger_hits[part]),
             )
         )
-    return tuple(found)
+    return Evaluated(evaluations=tuple(found), holdout=holdout)
+
+
+def _answered(loop: Loop, table: pa.Table, answers: pa.Array) -> pa.Table:
+    """Return rows as monitoring describes a version by them: features, `prediction`, `label` and `time_ms`."""
+    features = table.drop_columns([loop.label_column, loop.time_column])
+    known = {name: features.column(name) for name in features.column_names if name not in _SPOKEN_FOR}
+    return pa.table(
+        {
+            **known,
+            "prediction": answers,
+            "label": table.column(loop.label_column),
+            "time_ms": table.column(loop.time_column),
+        }
+    )
 
 
 def _role(name: str) -> Literal["holdout", "recent"]:
@@ -82,14 +112,14 @@ def _stack(tables: Mapping[str, pa.Table]) -> pa.Table:
         raise InvalidInput(f"the sets {', '.join(tables)} have different columns: {error}", field="dataset") from error
 
 
-def _hits_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> np.ndarray:
+def _answers_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> pa.Array:
     features = rows.drop_columns([loop.label_column, loop.time_column])
     predicted = scorer.score(loop.model, version, features)
     if len(predicted) != rows.num_rows:
         raise InvalidInput(
             f"{loop.model}/{version} gave {len(predicted)} answers to {rows.num_rows} rows", field="version"
         )
-    return hits(predicted, rows.column(loop.label_column))
+    return predicted
 
 
 def hits(predicted: pa.Array, truth: pa.ChunkedArray) -> np.ndarray:

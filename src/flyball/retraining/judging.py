@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+
+import pyarrow as pa
 
 from flyball.datasets import DatasetVersion
-from flyball.kernel.canonical import JsonValue
+from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.errors import Corrupted, FlyballError
 from flyball.kernel.events import Edge, ref
 from flyball.kernel.leases import Lease
+from flyball.monitoring.baselines import quality_baseline
+from flyball.monitoring.sketches import sketch_table
 from flyball.registry import Decision, EvidenceKind, ModelVersion, Verdict
 from flyball.registry.gates.evidence import PairedEvaluation
 from flyball.retraining.entities import Request, RequestState
-from flyball.retraining.evaluation import baseline_of, evaluate, ratcheted
+from flyball.retraining.evaluation import METRIC, Evaluated, baseline_of, evaluate, ratcheted
 from flyball.retraining.gathering import ModelFiles, approvable, dataset_of, gather, read_model_files
 from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
@@ -36,7 +41,7 @@ class Judging:
         if lost:
             return self._requests.end(request, RequestState.REFUSED, lost, lease=lease)
         sets = self._sets(request)
-        evaluations = evaluate(
+        evaluated = evaluate(
             loop,
             champion=request.champion,
             challenger=known_challenger(request),
@@ -44,8 +49,10 @@ class Judging:
             datasets=self._rooms.datasets,
             scorer=self._scorer,
         )
+        evaluations = evaluated.evaluations
+        evidence = self._describe(request, loop, sets=sets, evaluated=evaluated)
         with self._rooms.database.transaction():
-            decision = self._decide(request, loop, sets=sets, evaluations=evaluations)
+            decision = self._decide(request, loop, sets=sets, evaluations=evaluations, described=evidence)
             decided = self._settle(dataclasses.replace(request, decision_id=decision.id), loop, decision)
             payload: dict[str, JsonValue] = {"decision": decision.id, "verdict": decision.verdict.value}
             edges = [
@@ -79,14 +86,14 @@ class Judging:
         *,
         sets: dict[str, DatasetVersion],
         evaluations: tuple[PairedEvaluation, ...],
+        described: Mapping[EvidenceKind, Digest],
     ) -> Decision:
         rooms = self._rooms
         version = rooms.registry.get_version(loop.model, known_challenger(request))
         files = _unchanged(read_model_files(rooms.artifacts, version), version)
-        baseline = rooms.artifacts.put_json(self._baseline(request, loop, evaluations))
         training = sets["training"]
-        rooms.registry.attach(loop.model, version.version, "profile", training.profile_digest, actor=LOOP_ACTOR)
-        rooms.registry.attach(loop.model, version.version, "baseline", baseline, actor=LOOP_ACTOR)
+        for kind, digest in described.items():
+            rooms.registry.attach(loop.model, version.version, kind, digest, actor=LOOP_ACTOR)
         evidence = gather(
             version,
             files,
@@ -96,10 +103,29 @@ class Judging:
         )
         return rooms.gatekeeper.decide(rooms.gatekeeper.policy(loop.policy), evidence, actor=LOOP_ACTOR)
 
-    def _baseline(
-        self, request: Request, loop: Loop, evaluations: tuple[PairedEvaluation, ...]
-    ) -> dict[str, JsonValue]:
-        own = baseline_of(evaluations)
+    def _describe(
+        self, request: Request, loop: Loop, *, sets: dict[str, DatasetVersion], evaluated: Evaluated
+    ) -> dict[EvidenceKind, Digest]:
+        """Keep what monitors will hold the challenger's traffic against, and return it by kind."""
+        artifacts, training = self._rooms.artifacts, sets["training"]
+        rows = self._rooms.datasets.table(training.name, training.version)
+        features = [name for name in rows.column_names if name not in {loop.label_column, loop.time_column}]
+        answers = None if evaluated.holdout is None else evaluated.holdout.column("prediction")
+        sketches = sketch_table(rows, features=features, predictions=answers)
+        return {
+            EvidenceKind.PROFILE: training.profile_digest,
+            EvidenceKind.SKETCHES: artifacts.put_json(sketches.to_json()),
+            EvidenceKind.BASELINE: artifacts.put_json(self._baseline(request, loop, evaluated)),
+        }
+
+    def _baseline(self, request: Request, loop: Loop, evaluated: Evaluated) -> dict[str, JsonValue]:
+        own = baseline_of(evaluated.evaluations)
+        if evaluated.holdout is not None:
+            renamed = [
+                name if name in {"prediction", "label", "time_ms"} else f"feature.{name}"
+                for name in evaluated.holdout.column_names
+            ]
+            own = _whole_baseline(evaluated.holdout.rename_columns(renamed)) | own
         if not loop.ratchet or request.champion is None:
             return own
         digest = self._rooms.registry.evidence(loop.model, request.champion).get(EvidenceKind.BASELINE)
@@ -124,6 +150,13 @@ def _unchanged(files: ModelFiles, version: ModelVersion) -> ModelFiles:
             f"registered was {version.digest[:16]}..."
         )
     return files
+
+
+def _whole_baseline(holdout: pa.Table) -> dict[str, JsonValue]:
+    try:
+        return quality_baseline(holdout, metric=METRIC)
+    except FlyballError as error:  # the gates have what they need; what else is not known is said
+        return {"no_expectation": error.message}
 
 
 def _why_not(decision: Decision) -> str:

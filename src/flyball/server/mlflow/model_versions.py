@@ -9,6 +9,7 @@ from flyball.kernel.errors import NotFound
 from flyball.registry.entities import ModelVersion
 from flyball.registry.naming import is_prompt, parse_version
 from flyball.registry.sources import logged_model_of
+from flyball.server.describing import describe_from_run
 from flyball.server.mlflow import registry_rendering as rendering
 from flyball.server.mlflow.deletions import deletion
 from flyball.server.mlflow.reading import pairs, required
@@ -42,6 +43,8 @@ def create(call: Call[shapes.CreateModelVersion]) -> shapes.ModelVersionAnswer:
         )
         if origin.model_id and not is_prompt(tags):
             note_version(platform.tracking, origin.model_id, made, actor=call.actor)
+    if not is_prompt(tags):
+        describe_from_run(platform, made, actor=call.actor)
     return shapes.ModelVersionAnswer(model_version=rendering.version(made))
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from starlette.responses import StreamingResponse
 
 from flyball.governance.permissions import Permission
-from flyball.kernel.canonical import Digest
-from flyball.kernel.errors import NotFound
+from flyball.kernel.canonical import Digest, parse_json
+from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.monitoring.evidence import check_evidence
 from flyball.registry import Decision, ModelVersion, Policy
-from flyball.registry.naming import parse_version
+from flyball.registry.naming import parse_evidence_kind, parse_version
 from flyball.server.model_inputs import model_entries
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import models as shapes
+
+# The sketches of two hundred columns are three million bytes.
+MOST_EVIDENCE_BYTES = 32 << 20
 
 
 def version(call: Call[None]) -> shapes.ModelVersionInfo:
@@ -48,6 +52,20 @@ def _named(call: Call[None]) -> ModelVersion:
     if text.startswith("@"):
         return call.platform.registry.version_by_alias(call.path["name"], text[1:])
     return call.platform.registry.get_version(call.path["name"], parse_version(text))
+
+
+def attach(call: Call[None]) -> shapes.ModelVersionInfo:
+    """Attach evidence that was made elsewhere."""
+    platform, name, number = call.platform, call.path["name"], parse_version(call.path["version"])
+    kind = parse_evidence_kind(call.path["kind"])
+    platform.registry.get_version(name, number)
+    try:
+        content = parse_json(b"".join(call.chunks(MOST_EVIDENCE_BYTES)))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the evidence is no JSON: {error}", field="body") from error
+    check_evidence(kind, content)
+    platform.registry.attach(name, number, kind, platform.artifacts.put_json(content), actor=call.actor)
+    return version(call)
 
 
 def publish(call: Call[shapes.NewPolicy]) -> shapes.PolicyInfo:
@@ -115,6 +133,15 @@ ROUTES = (
         handler=version,
         response=shapes.ModelVersionInfo,
         summary="Show a model version with its evidence",
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/models/{name}/{version}/evidence/{kind}",
+        permission=Permission.REGISTRY_WRITE,
+        handler=attach,
+        response=shapes.ModelVersionInfo,
+        summary="Attach a profile, a baseline or sketches to a model version",
+        streamed=True,
     ),
     Route(
         method="GET",
