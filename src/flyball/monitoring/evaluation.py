@@ -20,7 +20,8 @@ from flyball.monitoring.entities import (
     WindowReport,
     WindowState,
 )
-from flyball.monitoring.judgement import champion_versions, judge_window
+from flyball.monitoring.inputs import champion_of
+from flyball.monitoring.judgement import judge_window
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.ports import AlertStore, Grid, MonitorStore, ReportStore, StretchStore
@@ -149,22 +150,18 @@ class Evaluation:
         seen = self._traffic.of(monitor.endpoint, window)
         if mature and seen is not None:
             seen = self._traffic.settled(monitor.endpoint, window, seen)
-        # What is not mature is judged by its summary; for which version, a few columns say.
-        table = self._log.read(
-            monitor.endpoint, window.start_ms, window.end_ms, columns=None if mature else (SCORE, PROBABILITIES)
-        )
-        segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
-        sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
-        if mature:
-            pairs = zip(*(table.column(name).to_pylist() for name in ("prediction_id", LABEL)), strict=True)
-            sources["labels"] = str(digest_json([list(pair) for pair in pairs]))
-        version = next(iter(champion_versions(table)), None)
+        version = None if seen is None else champion_of(seen)
         reference = Reference() if version is None else self._references.of(monitor.model, version)
         if version is not None and monitor.alarms.stated:
             reference = replace(reference, yardstick=self._yardsticks.of(monitor.name, version))
-        if not mature and reference.expects_by:  # the error to expect of a number rests on its row's features
-            columns = (SCORE, PROBABILITIES, *reference.expects_by)
-            table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms, columns=columns)
+        # Before maturity the summary is enough, but for the error to expect of a row, which rests on its features.
+        columns = None if mature else (SCORE, PROBABILITIES, *reference.expects_by)
+        table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms, columns=columns)
+        segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
+        sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
+        if mature:
+            pairs = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
+            sources["labels"] = str(digest_json([list(pair) for pair in zip(*pairs, strict=True)]))
         return judge_window(table, window, monitor=monitor, reference=reference, sources=sources, seen=seen)
 
     def _write(

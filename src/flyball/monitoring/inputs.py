@@ -50,6 +50,16 @@ def summarise_traffic(table: pa.Table, *, points: int | None = None, late: int =
     return replace(inputs, columns={**inputs.columns, **_answers(table, points)}, late=late)
 
 
+def champion_of(seen: TableSummary) -> int | None:
+    """Return the version that was champion in most rows (of equals the newest), None where none was."""
+    answered = {
+        int(name.removeprefix(f"{PREDICTION}@")): one.rows - one.missing
+        for name, one in seen.columns.items()
+        if name.startswith(f"{PREDICTION}@")
+    }
+    return max(answered, key=lambda version: (answered[version], version), default=None)
+
+
 def judge_inputs(
     seen: TableSummary, version: int, *, times: NDArray[np.int64], monitor: Monitor, reference: Reference
 ) -> InputFindings:

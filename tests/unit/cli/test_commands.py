@@ -191,6 +191,18 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
     assert "elec/1" in run("why", "version", "elec/1").out
 
 
+def test_a_version_is_described_by_what_it_learned_from(run: Run, model: Platform, tmp_path: Path) -> None:
+    rows = {"x": [float(row) for row in range(200)], "prediction": [row % 2 for row in range(200)]}
+    pq.write_table(pa.table({"x": rows["x"]}), tmp_path / "training.parquet")
+    pq.write_table(pa.table({**rows, "label": rows["prediction"]}), tmp_path / "evaluation.parquet")
+    options = ["--training", str(tmp_path / "training.parquet"), "--evaluation", str(tmp_path / "evaluation.parquet")]
+    shown = run("model", "describe", "elec/1", *options)
+    assert shown.status == 0, shown.err
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["evidence", "baseline", "profile", "sketches"]
+    assert shown.out.splitlines()[1:] == run("model", "show", "elec/1").out.splitlines()[3:]
+    assert run("model", "describe", "elec/9", *options).status == 1
+
+
 def test_what_an_endpoint_captures_is_shown_and_changed(run: Run, model: Platform) -> None:
     assert run("endpoint", "capture", "elec").out == "share 1  mode interval  other features keep\n"
     shown = run("endpoint", "capture", "elec", "--share", "0.25", "--durable", "--hash", "feature.age")
