@@ -1,30 +1,29 @@
-"""Batch scoring from the terminal. The files are this machine's; a model of the registry is fetched over HTTP first."""
+"""Batch scoring from the terminal. Files are this machine's; what the registry has is fetched over HTTP first."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from flyball.cli.score_sources import DATASET, ModelHere, input_here, model_here
+from flyball.cli.score_telling import tell
 from flyball.client import Client
 from flyball.client.paths import api
-from flyball.kernel.errors import InvalidInput
+from flyball.kernel.errors import Conflict, InvalidInput
 from flyball.kernel.settings import load_settings
-from flyball.wire.v1 import models
+from flyball.wire.v1 import endpoints
 
 if TYPE_CHECKING:
-    from flyball.serving.score_job import Progress
-
-REGISTERED = "models:/"
+    from flyball.serving.score_job import CaptureTo, Progress
 
 
 @click.command()
 @click.argument("model")
-@click.argument("source", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="INPUT")
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
     "--keep", multiple=True, metavar="COLUMN", help="a column of the input to write beside the answers, such as an id"
@@ -43,9 +42,12 @@ REGISTERED = "models:/"
 @click.option(
     "--allow-pickle", is_flag=True, help="load a model stored as pickle, in the workers; it may run any code there"
 )
+@click.option("--capture", metavar="ENDPOINT", help="write the predictions to the prediction log of this endpoint")
+@click.option("--capture-id", default="", metavar="COLUMN", help="where their ids come from; made if not given")
+@click.option("--capture-time", default="", metavar="COLUMN", help="where their times come from; now if not given")
 def score(
     model: str,
-    source: Path,
+    source: str,
     output: Path,
     *,
     keep: tuple[str, ...],
@@ -53,78 +55,68 @@ def score(
     runner: str,
     part_rows: int,
     allow_pickle: bool,
+    capture: str | None,
+    capture_id: str,
+    capture_time: str,
 ) -> None:
     """Predict every row of INPUT with MODEL and write the answers to OUTPUT.
 
-    MODEL is models:/NAME/VERSION, models:/NAME@ALIAS, or the folder of a model. INPUT is a .parquet or .csv file, or a folder of
-    such. OUTPUT is a .parquet or .csv file, or a folder of parts. Run the same command again after a break: it goes on where it was.
+    MODEL is models:/NAME/VERSION, models:/NAME@ALIAS, or the folder of a model. INPUT is a .parquet or .csv file, a folder of
+    such, or datasets:/NAME/N. OUTPUT is a .parquet or .csv file, or a folder of parts. Run the same command again after a break: it goes
+    on where it was. What a version of the registry has scored is recorded there.
     """
     from flyball.kernel.runners import open_runner
     from flyball.serving.isolation.rules import IsolationRules
     from flyball.serving.score_job import Task, run_job
 
     settings = load_settings()
-
-    with _model_folder(model, beside=output) as (folder, digest), _watching() as progress:
+    with (
+        model_here(model, beside=output) as held,
+        input_here(source, beside=output) as given,
+        _watching() as progress,
+    ):
         task = Task(
-            model_folder=folder,
+            model_folder=held.folder,
             model=model,
-            model_digest=digest,
-            input=source.absolute(),
+            model_digest=held.digest,
+            input=given.path,
+            input_name=f"{DATASET}{given.dataset}" if given.dataset else "",
             output=output.absolute(),
             keep=keep,
             part_rows=part_rows,
             workers=workers,
             allow_pickle=allow_pickle or settings.allow_pickle,
             isolation=IsolationRules.by(settings),
+            capture=_capture_to(held, capture, id_column=capture_id, time_column=capture_time),
         )
-        made = run_job(task, open_runner(runner), progress=progress)
+        made = run_job(task, open_runner(runner), progress=progress, announce=lambda done: tell(done, held, given))
     again = f", {made.kept_parts} parts were there" if made.kept_parts else ""
     click.echo(f"{output}: {made.rows} rows in {made.parts} parts{again}")
 
 
-@contextlib.contextmanager
-def _model_folder(model: str, *, beside: Path) -> Iterator[tuple[Path, str]]:
-    """Lend a folder with the model's files, and their digest; what is fetched lies beside the output, which every worker sees."""
-    from flyball.serving.score_model import tree_digest
+def _capture_to(model: ModelHere, endpoint: str | None, *, id_column: str, time_column: str) -> CaptureTo | None:
+    from flyball.serving.score_job import CaptureTo
 
-    if not model.startswith(REGISTERED):
-        folder = Path(model)
-        if not (folder / "MLmodel").is_file():
-            raise InvalidInput(f"{model} is neither models:/<name>/<version> nor the folder of a model", field="model")
-        yield folder, tree_digest(folder)
-        return
-    name, version = _named(model)
-    beside.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".flyball-model-", dir=beside.absolute().parent) as into:
-        folder, client = Path(into) / "model", Client()
-        listed = client.call("GET", api("models", name, version, "files"), response=models.ModelFileList)
-        for file in listed.files:
-            target = folder / file.path
-            if not target.resolve().is_relative_to(folder.resolve()):
-                raise InvalidInput(
-                    f"the server names the file '{file.path}', which lies outside of the model", field="model"
-                )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            client.download(api("models", name, version, "files", file.digest), target)
-        found = tree_digest(folder)
-        if found != listed.digest:
-            raise InvalidInput(f"the files of {model} did not arrive as they were registered; try again", field="model")
-        yield folder, found
-
-
-def _named(model: str) -> tuple[str, str]:
-    """Return name and version; an alias keeps its sign, by which the server tells it from a number."""
-    rest = model.removeprefix(REGISTERED)
-    name, at, alias = rest.partition("@")
-    if at:
-        return name, f"@{alias}"
-    name, slash, version = rest.rpartition("/")
-    if not slash or not name or not version:
+    if endpoint is None:
+        if id_column or time_column:
+            raise InvalidInput(
+                "--capture-id and --capture-time say how to capture; name the endpoint by --capture", field="capture"
+            )
+        return None
+    if not model.name:
         raise InvalidInput(
-            f"'{model}' is no version: write models:/<name>/<version> or models:/<name>@<alias>", field="model"
+            "only predictions of a registered version go into a log; name the model as models:/<name>/<version>",
+            field="capture",
         )
-    return name, version
+    found = Client().call("GET", api("endpoints", endpoint), response=endpoints.EndpointInfo)
+    known = [route.version for route in found.routes]
+    if found.model != model.name or model.version not in known:
+        raise Conflict(
+            f"endpoint '{endpoint}' does not answer with version {model.version} of {model.name}, only with "
+            f"{', '.join(map(str, known))} of {found.model}; what another one says has no place in its log",
+            field="capture",
+        )
+    return CaptureTo(endpoint=endpoint, version=model.version, id_column=id_column, time_column=time_column)
 
 
 @contextlib.contextmanager

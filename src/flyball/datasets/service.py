@@ -149,11 +149,18 @@ class Datasets:
             NotFound: there is no such version.
             Corrupted: the stored bytes are not those that were added.
         """
-        found = self.get(name, version)
-        data = self._artifacts.get(found.root, DATA_FILE)
-        assert data.digest is not None, "a file has a digest"
-        with self._artifacts.blobs.fetch(data.digest) as path:
+        with self._artifacts.blobs.fetch(self.data_digest(name, version)) as path:
             return read_parquet(path)
+
+    def data_digest(self, name: str, version: int) -> Digest:
+        """Return the digest of the Parquet file that holds the rows of a version.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        data = self._artifacts.get(self.get(name, version).root, DATA_FILE)
+        assert data.digest is not None, "a file has a digest"
+        return data.digest
 
     def profile(self, name: str, version: int) -> Profile:
         """Return the profile of a version.

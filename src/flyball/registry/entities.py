@@ -20,6 +20,7 @@ class RegistryEvent(EventKind):
     VERSION_CREATED = "model_version.created"
     VERSION_UPDATED = "model_version.updated"
     VERSION_DELETED = "model_version.deleted"
+    VERSION_SCORED = "model_version.scored"
     ALIAS_MOVED = "alias.moved"
     ALIAS_REMOVED = "alias.removed"
     STAGE_CHANGED = "stage.changed"

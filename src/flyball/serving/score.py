@@ -24,9 +24,10 @@ from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
 from flyball.kernel.runners import Refusal, error_of, refusal_of
 from flyball.kernel.runners.child import without_settings
 from flyball.serving.capture_values import label_values
-from flyball.serving.entities import Array
+from flyball.serving.entities import Array, Columns, Prediction
 from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.served_model import ServedModel, load_model
+from flyball.serving.signature import NamedRows
 
 # A million rows of a large forest take minutes; what takes longer than this hangs.
 TIMEOUT_S = 1_800
@@ -125,10 +126,23 @@ def _run_child(spec: ScoreSpec, run: RunChild, *, timeout_s: float) -> None:
 
 def predict_table(model: ServedModel, table: pa.Table) -> pa.Table:
     """Predict the rows of a table with a model that is loaded; columns that the model does not know play no part."""
+    return answers_of(model.predict_rows(columns_of(model, table)), rows=table.num_rows)
+
+
+def columns_of(model: ServedModel, table: pa.Table) -> Columns:
+    """Return the columns of a table that a model wants, as it will see them.
+
+    Raises:
+        InvalidInput: one is missing, mistyped or lossy.
+    """
     names = [name for name in model.signature.names if name in table.column_names]
-    prediction = model.predict({name: _array(table.column(name), name) for name in names})
+    return model.columns_of(NamedRows(columns={name: _array(table.column(name), name) for name in names}))
+
+
+def answers_of(prediction: Prediction, *, rows: int) -> pa.Table:
+    """Return a prediction as the columns `prediction` and `score`."""
     scores = prediction.scores
-    missing = pa.nulls(table.num_rows, pa.float64())
+    missing = pa.nulls(rows, pa.float64())
     return pa.table(
         {
             "prediction": label_values(prediction.labels),

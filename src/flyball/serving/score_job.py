@@ -11,9 +11,11 @@ import msgspec
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from flyball.kernel.canonical import Digest, digest_json
 from flyball.kernel.errors import Conflict, Corrupted, InvalidInput
 from flyball.kernel.runners import PartRunner
 from flyball.serving.isolation.rules import IsolationRules
+from flyball.serving.score_capture import CaptureOrder
 from flyball.serving.score_input import CSV, PARQUET, Part, cut_parts, find_files
 from flyball.serving.score_part import DRAFT, PartDone, check_kept, digest_of, part_file, sync_file
 from flyball.serving.score_work import ScoreOrder, done_of, piece_of
@@ -21,6 +23,14 @@ from flyball.serving.score_work import ScoreOrder, done_of, piece_of
 MANIFEST = "manifest.json"
 DONE = "done.jsonl"
 PARTS_SUFFIX = ".parts"
+# What may not differ where a job goes on, in words.
+_IDENTITY = {
+    "model_digest": "model",
+    "files": "input",
+    "keep": "kept columns",
+    "part_rows": "rows of a part",
+    "capture": "capture",
+}
 
 
 class InputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,6 +41,15 @@ class InputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     digest: str
 
 
+class CaptureTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose prediction log gets the rows, as what version; the columns of their ids and times (empty: made here)."""
+
+    endpoint: str
+    version: int
+    id_column: str = ""
+    time_column: str = ""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a job is: a later run with the same manifest goes on with it."""
 
@@ -39,11 +58,20 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     files: tuple[InputFile, ...]
     keep: tuple[str, ...]
     part_rows: int
+    capture: CaptureTo | None = None
+
+    @property
+    def digest(self) -> Digest:
+        """The identity of the job."""
+        return digest_json(msgspec.to_builtins(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is asked for. `output` ends in .parquet or .csv for one file; else it is a folder of parts."""
+    """What is asked for. `output` ends in .parquet or .csv for one file; else it is a folder of parts.
+
+    `input_name` is what the input is called where it lies here for the time being only, as a dataset version does.
+    """
 
     model_folder: Path
     model: str
@@ -55,6 +83,18 @@ class Task:
     workers: int = 1
     allow_pickle: bool = False
     isolation: IsolationRules | None = None
+    input_name: str = ""
+    capture: CaptureTo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A job whose parts are all there, before they are put together: what it was, its rows, and the digest of its answers."""
+
+    manifest: Manifest
+    folder: Path
+    rows: int
+    output_digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +108,17 @@ class Scored:
 
 Progress = Callable[[int, int], None]
 """Told how many parts are done, and of how many."""
+Announce = Callable[[Done], None]
+"""Told once when all parts are there; when it raises, the parts stay and the job is to be run again."""
 
 
-def run_job(task: Task, runner: PartRunner, *, progress: Progress = lambda _done, _total: None) -> Scored:
+def run_job(
+    task: Task,
+    runner: PartRunner,
+    *,
+    progress: Progress = lambda _done, _total: None,
+    announce: Announce = lambda _done: None,
+) -> Scored:
     """Score everything that is not scored yet, and put the output together.
 
     Raises:
@@ -95,6 +143,7 @@ def run_job(task: Task, runner: PartRunner, *, progress: Progress = lambda _done
         keep=task.keep,
         allow_pickle=task.allow_pickle,
         isolation=task.isolation,
+        capture=_capture(manifest),
     )
     missing = (piece_of(part) for part in parts if part.number not in kept)
     with (folder / DONE).open("ab") as record:
@@ -104,22 +153,43 @@ def run_job(task: Task, runner: PartRunner, *, progress: Progress = lambda _done
             os.fsync(record.fileno())
             done[one.number] = one
             progress(len(done), len(parts))
-    for left in folder.glob(f"part-*{DRAFT}"):
+    for left in folder.glob(f"*-*{DRAFT}"):
         left.unlink()
-    _refuse_changes(manifest)
+    _refuse_changes(manifest, files)
+    rows = sum(one.rows for one in done.values())
+    answers = digest_json([done[part.number].digest for part in parts])
+    announce(Done(manifest=manifest, folder=folder, rows=rows, output_digest=answers))
     if single:
         _join(folder, parts, task.output)
-    return Scored(rows=sum(one.rows for one in done.values()), parts=len(parts), kept_parts=len(kept))
+    return Scored(rows=rows, parts=len(parts), kept_parts=len(kept))
+
+
+def _capture(manifest: Manifest) -> CaptureOrder | None:
+    asked = manifest.capture
+    if asked is None:
+        return None
+    return CaptureOrder(
+        endpoint=asked.endpoint,
+        job=manifest.digest,
+        version=asked.version,
+        version_digest=manifest.model_digest,
+        id_column=asked.id_column,
+        time_column=asked.time_column,
+    )
 
 
 def _manifest(task: Task, files: Sequence[Path]) -> Manifest:
-    listed = [InputFile(path=str(path), size_bytes=path.stat().st_size, digest=digest_of(path)) for path in files]
+    listed = [
+        InputFile(path=task.input_name or str(path), size_bytes=path.stat().st_size, digest=digest_of(path))
+        for path in files
+    ]
     return Manifest(
         model=task.model,
         model_digest=task.model_digest,
         files=tuple(listed),
         keep=task.keep,
         part_rows=task.part_rows,
+        capture=task.capture,
     )
 
 
@@ -139,11 +209,8 @@ def _open_folder(folder: Path, manifest: Manifest) -> None:
         before = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.MsgspecError as error:
         raise Conflict(f"{path} is no manifest of a job; name another output", field="output") from error
-    for name in ("model_digest", "files", "keep", "part_rows"):
+    for name, what in _IDENTITY.items():
         if getattr(before, name) != getattr(manifest, name):
-            what = {"model_digest": "model", "files": "input", "keep": "kept columns", "part_rows": "rows of a part"}[
-                name
-            ]
             raise Conflict(
                 f"{folder} holds a job with another {what}; remove it to begin anew, or name another output", field=name
             )
@@ -168,9 +235,8 @@ def _read_done(folder: Path) -> dict[int, PartDone]:
     return done
 
 
-def _refuse_changes(manifest: Manifest) -> None:
-    for file in manifest.files:
-        path = Path(file.path)
+def _refuse_changes(manifest: Manifest, files: Sequence[Path]) -> None:
+    for file, path in zip(manifest.files, files, strict=True):
         if not path.exists() or path.stat().st_size != file.size_bytes or digest_of(path) != file.digest:
             raise Corrupted(f"{file.path} was changed while it was scored; remove the output and score it again")
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flyball.kernel.errors import FlyballError, InvalidInput
-from flyball.serving.score import predict_table
+from flyball.serving.score import answers_of, columns_of
+from flyball.serving.score_capture import CaptureOrder, captured_file, record_of
 from flyball.serving.score_input import Part, read_part
 from flyball.serving.served_model import ServedModel
 
@@ -35,27 +37,41 @@ def part_file(folder: Path, number: int) -> Path:
     return folder / f"part-{number:06d}.parquet"
 
 
-def score_part(model: ServedModel, part: Part, folder: Path, *, keep: Sequence[str]) -> PartDone:
-    """Write the answers of a part into a folder.
+def score_part(
+    model: ServedModel, part: Part, folder: Path, *, keep: Sequence[str], capture: CaptureOrder | None = None
+) -> PartDone:
+    """Write the answers of a part into a folder, and before them what of it is for a prediction log.
 
     Raises:
         InvalidInput: the rows do not fit the model; the message names file, row (counted from 1, without the header) and column.
     """
+    begun_s = time.monotonic()
     try:
-        table = read_part(part, model.signature, keep=keep)
-        answers = predict_table(model, table)
+        table = read_part(part, model.signature, keep=[*keep, *(capture.columns if capture else ())])
+        columns = columns_of(model, table)
+        prediction = model.predict_rows(columns)
+        answers = answers_of(prediction, rows=table.num_rows)
+        if capture is not None:
+            latency_ms = (time.monotonic() - begun_s) * 1_000
+            record = record_of(capture, table, columns, prediction, part=part.number, latency_ms=latency_ms)
+            _write(record, captured_file(folder, part.number))
     except FlyballError as error:
         raise type(error)(_in_file(error.message, part), field=error.field) from error
-    columns = {name: table.column(name) for name in keep} | {
+    written = {name: table.column(name) for name in keep} | {
         name: answers.column(name) for name in answers.column_names
     }
     target = part_file(folder, part.number)
+    _write(pa.table(written), target)
+    return PartDone(number=part.number, rows=table.num_rows, digest=digest_of(target))
+
+
+def _write(table: pa.Table, target: Path) -> None:
+    """Write a file whole and durable, or not at all."""
     # A name of its own: where a worker only seems to be lost, another one does the same part beside it.
     draft = target.with_suffix(f".{secrets.token_hex(8)}{DRAFT}")
-    pq.write_table(pa.table(columns), draft, compression="zstd")
+    pq.write_table(table, draft, compression="zstd")
     sync_file(draft)
     draft.replace(target)
-    return PartDone(number=part.number, rows=table.num_rows, digest=digest_of(target))
 
 
 def check_kept(keep: Sequence[str]) -> None:

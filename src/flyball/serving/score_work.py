@@ -9,6 +9,7 @@ import msgspec
 
 from flyball.kernel.runners import Piece, Work
 from flyball.serving.isolation.rules import IsolationRules
+from flyball.serving.score_capture import CaptureOrder
 from flyball.serving.score_input import Part
 from flyball.serving.score_part import PartDone, score_part
 from flyball.serving.served_model import load_model
@@ -22,6 +23,7 @@ class ScoreOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     keep: tuple[str, ...] = ()
     allow_pickle: bool = False
     isolation: IsolationRules | None = None
+    capture: CaptureOrder | None = None
 
     @property
     def work(self) -> Work:
@@ -37,7 +39,8 @@ def open_scoring(given: bytes) -> Callable[[bytes], bytes]:
 
     def score(content: bytes) -> bytes:
         part = msgspec.json.decode(content, type=Part)
-        return msgspec.json.encode(score_part(model, part, Path(order.folder), keep=order.keep))
+        done = score_part(model, part, Path(order.folder), keep=order.keep, capture=order.capture)
+        return msgspec.json.encode(done)
 
     return score
 

@@ -49,6 +49,13 @@ def profile(call: Call[None]) -> StreamingResponse:
     return StreamingResponse(found, media_type="application/json")
 
 
+def content(call: Call[None]) -> StreamingResponse:
+    """Stream the rows of a version, as the Parquet file that is kept."""
+    version = _named(call)
+    digest = call.platform.datasets.data_digest(version.name, version.version)
+    return StreamingResponse(call.platform.artifacts.blobs.open(digest), media_type="application/vnd.apache.parquet")
+
+
 def use(call: Call[shapes.UseDataset]) -> Done:
     """Note that a run used a dataset version."""
     version = dataset_named(call.platform.datasets, call.body.dataset)
@@ -119,6 +126,13 @@ ROUTES = (
         permission=Permission.DATASETS_READ,
         handler=profile,
         summary="Show the profile of a dataset version",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/datasets/{name}/{version}/content",
+        permission=Permission.DATASETS_READ,
+        handler=content,
+        summary="Read the rows of a dataset version as Parquet",
     ),
     Route(
         method="POST",

@@ -16,6 +16,7 @@ from flyball.server.v1 import (
     pipelines,
     predictions,
     runs,
+    scorings,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -29,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *monitors.ROUTES,
     *calibrations.ROUTES,
     *predictions.ROUTES,
+    *scorings.ROUTES,
     *loops.ROUTES,
     *journals.ROUTES,
 )
