@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -201,6 +202,17 @@ def promtool(*words: str, folder: Path, given: str = "") -> str:
     said = done.stdout + done.stderr
     assert (done.returncode, "FAILED" in said) == (0, False), said
     return said
+
+
+def test_the_alertmanagers_file_of_the_documentation_is_one(installation: Installation) -> None:
+    page = Path(__file__).parents[2] / "docs" / "observability.md"
+    (shown,) = [
+        one for one in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL) if "route:" in one
+    ]
+    config = installation.folder / "documented.yml"
+    config.write_text(shown, encoding="utf-8")
+    done = subprocess.run(["amtool", "check-config", str(config)], capture_output=True, text=True, check=False)
+    assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_a_token_without_the_permission_is_refused(installation: Installation) -> None:

@@ -29,6 +29,8 @@ from flyball.server.inference.metrics import RequestCounts, served_figures
 from flyball.serving.host import FixedHost
 
 RULES = (*MONITOR_RULES, *INSTALLATION_RULES)
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = ("observability.md", "serving-observability.md")
 NAME = re.compile(r"flyball_[a-z_]+")
 
 
@@ -41,6 +43,20 @@ def told() -> set[str]:
         suffixes = {FamilyKind.COUNTER: ("_total",), FamilyKind.HISTOGRAM: ("_bucket", "_sum", "_count")}
         names |= {family.name + suffix for suffix in suffixes.get(family.kind, ("",))}
     return names
+
+
+@pytest.mark.parametrize("name", sorted(told()))
+def test_what_is_told_stands_in_the_documentation(name: str) -> None:
+    pages = "".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
+    histogram = re.sub(r"_(bucket|sum|count)$", "", name)
+    short = re.sub(r"_(lower|upper|baseline|threshold)$", "", name)
+    assert any(f"`{one}`" in pages for one in (name, histogram, short))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_stands_in_the_documentation(rule: Rule) -> None:
+    page = (ROOT / "docs" / PAGES[0]).read_text(encoding="utf-8")
+    assert f"| `{rule.name}` | {rule.severity} |" in page
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

@@ -114,6 +114,11 @@ def _lengths(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
         samples=[Sample(labels=one.labels, value=one.monitor.label_maturity_ms / MS_PER_S) for one in monitors],
     )
     yield Family(
+        name=f"{PREFIX}_unreadable",
+        what="1 where the newest report of a monitor cannot be read, else 0.",
+        samples=[Sample(labels=one.labels, value=int(one.unreadable)) for one in monitors],
+    )
+    yield Family(
         name=f"{PREFIX}_waiting_batches",
         unit="{batch}",
         what="Batches of predictions or labels that came since the monitor looked last.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
 from flyball.monitoring.monitor import Monitor
 
-ACTIVE = (AlertState.FIRING, AlertState.ACKNOWLEDGED)
+ACTIVE = tuple(state for state in AlertState if state is not AlertState.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class MonitorFigures:
 
     `closed` is the report of the newest window that has one, `mature` that of the newest whose labels have had their time; None
     where there is none. `waiting` counts the batches of predictions or labels that came since the last
-    look. `alerts` counts the active ones.
+    look. `unreadable` says that a report is there and is no report. `alerts` counts the active ones.
     """
 
     monitor: Monitor
@@ -25,6 +25,7 @@ class MonitorFigures:
     watermark_ms: int | None = None
     closed: WindowReport | None = None
     mature: WindowReport | None = None
+    unreadable: bool = False
     alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
 
     @property

@@ -41,7 +41,11 @@ class FigureStore(Protocol):
         ...
 
     def newest(self, monitor: str) -> tuple[WindowReport | None, WindowReport | None]:
-        """Return the newest report of the newest window that has one, and of the newest mature window."""
+        """Return the newest report of the newest window that has one, and of the newest mature window.
+
+        Raises:
+            Corrupted: one of them is no report.
+        """
         ...
 
     def active_alerts(self) -> Mapping[tuple[str, AlertKind, AlertState], int]:

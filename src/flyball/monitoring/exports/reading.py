@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from flyball.monitoring.entities import AlertKind, AlertState
+from flyball.kernel.errors import Corrupted
+from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
 from flyball.monitoring.exports.figures import EndpointFigures, Figures, MonitorFigures
 from flyball.monitoring.exports.ports import FigureStore, Look, Tally
 from flyball.monitoring.losses import WATCHER
@@ -38,15 +39,24 @@ def read_figures(store: FigureStore, *, endpoints: Mapping[str, str], now_ms: in
 
 def _monitor(store: FigureStore, look: Look, tallies: Mapping[str, Tally], alerts: Counted) -> MonitorFigures:
     tally = tallies.get(look.monitor.endpoint) or Tally(endpoint=look.monitor.endpoint)
-    closed, mature = store.newest(look.monitor.name)
+    closed, mature, unreadable = _newest(store, look.monitor.name)
     return MonitorFigures(
         monitor=look.monitor,
         waiting=max(0, tally.arrivals - look.seen_arrival),
         watermark_ms=tally.watermark_ms if tally.watermark_ms >= 0 else None,
         closed=closed,
         mature=mature,
+        unreadable=unreadable,
         alerts=alerts,
     )
+
+
+def _newest(store: FigureStore, monitor: str) -> tuple[WindowReport | None, WindowReport | None, bool]:
+    """Return the newest reports; one that is spoiled is said to be, and leaves the figures of other monitors alone."""
+    try:
+        return *store.newest(monitor), False
+    except Corrupted:
+        return None, None, True
 
 
 def _endpoint(name: str, model: str, monitors: int, tally: Tally | None, alerts: Counted) -> EndpointFigures:

@@ -153,6 +153,19 @@ MONITOR_RULES = (
         ),
     ),
     Rule(
+        name="FlyballReportUnreadable",
+        scope=Scope.MONITOR,
+        severity=Severity.CRITICAL,
+        expr="flyball_monitor_unreadable{%s} == 1",
+        pending="0m",
+        summary=f"The newest report of {MONITOR} cannot be read",
+        meaning="Its row in the database was changed or damaged, or was written by a newer release; what it found is not told.",
+        steps=(
+            "flyball audit verify says whether the record is whole.",
+            "Put the release back that wrote it, or restore the backup.",
+        ),
+    ),
+    Rule(
         name="FlyballNoTraffic",
         scope=Scope.MONITOR,
         severity=Severity.WARNING,
