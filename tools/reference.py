@@ -28,6 +28,10 @@ PORTS = {
         "flyball.artifacts.ports:BlobStore",
         "A function from `Settings` to a store, named after the scheme of its URL.",
     ),
+    "flyball.alert_sinks": (
+        "flyball.monitoring.sinks.ports:Sink",
+        "A class with `options`, named after the kind as the document of sinks writes it.",
+    ),
     "flyball.flavours": (
         "flyball.serving.ports:Flavour",
         "A class, named after the flavour's key in an `MLmodel` file.",

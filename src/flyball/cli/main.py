@@ -15,7 +15,7 @@ from flyball.kernel.errors import FlyballError
 # Command -> module that holds it under that name (with dashes as underscores); loaded when called for, so that
 # `flyball --help` stays fast.
 COMMANDS = {
-    "alert": "flyball.cli.monitoring",
+    "alert": "flyball.cli.alerts",
     "approval": "flyball.cli.governance",
     "audit": "flyball.cli.governance",
     "backup": "flyball.cli.database",

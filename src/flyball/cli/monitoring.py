@@ -1,4 +1,4 @@
-"""Monitors and alerts from the terminal."""
+"""Monitors from the terminal."""
 
 from __future__ import annotations
 
@@ -113,37 +113,6 @@ def compare(reference: Path, current: Path, columns: tuple[str, ...], html: Path
         show_comparison(found)
     if found.changed:
         sys.exit(CHANGED)
-
-
-@click.group()
-def alert() -> None:
-    """Alerts."""
-
-
-@alert.command("list")
-def list_alerts() -> None:
-    """List alerts, newest first."""
-    found = Client().call("GET", api("alerts"), response=monitors.AlertList)
-    rows = [
-        [one.id, one.kind, one.state, moment(one.window_start_ms), "; ".join(one.cause[:2])] for one in found.alerts
-    ]
-    table(["id", "kind", "state", "window", "cause"], rows)
-
-
-@alert.command()
-@click.argument("alert_id")
-def acknowledge(alert_id: str) -> None:
-    """Say that you look after an alert."""
-    one = Client().call("POST", api("alerts", alert_id, "acknowledge"), response=monitors.AlertInfo)
-    click.echo(f"{one.id} {one.state}")
-
-
-@alert.command()
-@click.argument("alert_id")
-def resolve(alert_id: str) -> None:
-    """Say that the cause of an alert is gone."""
-    one = Client().call("POST", api("alerts", alert_id, "resolve"), response=monitors.AlertInfo)
-    click.echo(f"{one.id} {one.state}")
 
 
 def show_comparison(found: Comparison) -> None:

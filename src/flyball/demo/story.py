@@ -10,7 +10,8 @@ import numpy as np
 from flyball.client import Client
 from flyball.demo.electricity import JOINED_ROW, WEEK, row_of
 from flyball.demo.replay import NAME
-from flyball.wire.v1 import audit, loops, monitors
+from flyball.wire.v1 import audit, loops
+from flyball.wire.v1.alerts import AlertInfo, AlertList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class Records:
     """What the platform remembers of the run."""
 
     requests: list[loops.RequestInfo]
-    alerts: list[monitors.AlertInfo]
+    alerts: list[AlertInfo]
     why: str
     verified: audit.Verified
 
@@ -90,9 +91,7 @@ class Records:
 def gather(client: Client) -> Records:
     """Ask the platform what it remembers."""
     found = client.call("GET", f"/api/v1/loops/{NAME}/requests", response=loops.RequestList)
-    alerts = sorted(
-        client.call("GET", "/api/v1/alerts", response=monitors.AlertList).alerts, key=lambda one: one.window_end_ms
-    )
+    alerts = sorted(client.call("GET", "/api/v1/alerts", response=AlertList).alerts, key=lambda one: one.window_end_ms)
     why = ""
     if alerts:
         why = client.call("GET", f"/api/v1/why/alert/{alerts[0].id}", response=audit.WhyAnswer).text
@@ -163,7 +162,7 @@ def _deed(one: loops.RequestInfo) -> str:
     return f"{cause}: refused to train" if state == "refused" else f"{cause}: {state} without a version"
 
 
-def _told(one: monitors.AlertInfo) -> list[str]:
+def _told(one: AlertInfo) -> list[str]:
     """Return the two causes that tell most: of a drop in quality the drop itself, which is ranked last, and the likeliest."""
     if one.kind == "quality_drop":
         return [one.cause[-1], *one.cause[:-1][:1]]

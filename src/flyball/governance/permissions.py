@@ -36,6 +36,8 @@ class Permission(StrEnum):
     MONITORS_WRITE = "monitors:write"
     ALERTS_READ = "alerts:read"
     ALERTS_WRITE = "alerts:write"
+    ALERT_SINKS_MANAGE = "alert-sinks:manage"
+    """To see them as well, for the same reason."""
     APPROVALS_READ = "approvals:read"
     APPROVALS_REQUEST = "approvals:request"
     APPROVALS_APPROVE = "approvals:approve"
@@ -82,7 +84,7 @@ _BUILD = frozenset(
 ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.OWNER: frozenset(Permission),
-        Role.ENGINEER: _LOOK | _BUILD | {Permission.WEBHOOKS_MANAGE, Permission.UI_OPEN},
+        Role.ENGINEER: _LOOK | _BUILD | {Permission.WEBHOOKS_MANAGE, Permission.ALERT_SINKS_MANAGE, Permission.UI_OPEN},
         Role.APPROVER: _LOOK
         | {Permission.APPROVALS_APPROVE, Permission.POLICIES_WRITE, Permission.ALERTS_WRITE, Permission.UI_OPEN},
         Role.VIEWER: _LOOK | {Permission.UI_OPEN},

@@ -135,6 +135,26 @@ class Egress:
             answer = opened.getresponse()
             return Reply(status=answer.status, body=_beginning(answer))
 
+    @contextlib.contextmanager
+    def connection(self, host: str, port: int, *, scheme: str) -> Iterator[socket.socket]:
+        """Open a connection for another protocol than HTTP, to a checked address; cut when its time is over.
+
+        `scheme` "http" stands for whatever is not encrypted, which the allow-list must name as such.
+
+        Raises:
+            PermissionDenied: the allow-list does not cover it, or its name stands for a private address.
+            Unavailable: no connection, or it lasted too long.
+        """
+        address = self._checked_address(host, port, self._covering(scheme, host, port))
+        with (
+            _translated(host),
+            contextlib.closing(socket.create_connection((address, port), self._timeout_s)) as opened,
+            # Of a connection that is encrypted later, the socket goes over to somebody else; this one cuts it all the same.
+            contextlib.closing(opened.dup()) as twin,
+            _bounded(twin, host, timeout_s=self._timeout_s),
+        ):
+            yield opened
+
     def _covering(self, scheme: str, host: str, port: int) -> list[Destination]:
         covering = [each for each in self._allowed if each.covers(host, port, scheme=scheme)]
         if not covering:
@@ -247,6 +267,26 @@ def _connected(scheme: str, address: str, host: str, *, port: int, timeout_s: fl
 def _check_time(host: str, started: float, timeout_s: float, *, cause: Exception | None = None) -> None:
     if time.monotonic() - started >= timeout_s:
         raise Unavailable(f"'{host}' did not answer within {timeout_s:g} s") from cause
+
+
+@contextlib.contextmanager
+def _bounded(opened: socket.socket, host: str, *, timeout_s: float) -> Iterator[None]:
+    deadline = threading.Timer(timeout_s, _shut, args=[opened])
+    deadline.daemon = True
+    started = time.monotonic()
+    deadline.start()
+    try:
+        yield
+    except OSError as error:
+        _check_time(host, started, timeout_s, cause=error)
+        raise
+    finally:
+        deadline.cancel()
+
+
+def _shut(opened: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)
 
 
 def _cut(opened: HTTPConnection) -> None:

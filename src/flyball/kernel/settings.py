@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from flyball.kernel.errors import InvalidInput, UnknownKey
+from flyball.kernel.secrets import FOLDER, SECRET_PREFIX
 
 PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
@@ -87,12 +88,12 @@ class Settings:
     journal_exit_s: int = 10
     """Seconds that a process which logs waits at its exit for its journal to be sent; the rest is left to the next one."""
     egress_hosts: str = "*"
-    """Comma-separated hosts that webhooks may be sent to: `*` (every host with a public address), `hooks.example.com`, `*.example.com`,
-    `host:8443`, `http://host` (plain HTTP); a host named in full may have a private address. Empty means none."""
+    """Comma-separated hosts that webhooks and alerts may go to: `*` (every host with a public address), `hooks.example.com`,
+    `*.example.com`, `host:8443`, `http://host` (plain HTTP); a host named in full may have a private address. Empty means none."""
     egress_timeout_s: int = 10
     """Seconds after which a request to the outside is given up."""
     webhook_attempts: int = 8
-    """Attempts at one delivery of a webhook, with pauses that grow from one second to an hour, before it is given up."""
+    """Attempts at one delivery of a webhook or of an alert, with pauses that grow from one second to an hour, before it is given up."""
     grpc_ports: str = ""
     """Comma-separated `endpoint:port`: where model servers answer over gRPC too (`flyball[grpc]`); empty means nowhere."""
     otlp_endpoint: str = ""
@@ -161,6 +162,11 @@ class Settings:
         return Path(self.journal_folder).expanduser().absolute() if self.journal_folder else self.home / "journal"
 
     @property
+    def secrets_folder(self) -> Path:
+        """The folder of the secrets that documents refer to as `file:NAME`."""
+        return self.home / FOLDER
+
+    @property
     def owner_token_file(self) -> Path:
         """The file that holds the owner's token, on the account that runs the server."""
         return self.home / "owner.token"
@@ -189,7 +195,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         InvalidInput: a value of the wrong type or out of range, with the place it came from.
     """
     environ = os.environ if environ is None else environ
-    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    named = {
+        key: value for key, value in environ.items() if key.startswith(PREFIX) and not key.startswith(SECRET_PREFIX)
+    }
+    given = {key[len(PREFIX) :].lower(): value for key, value in named.items()}
     home = _home(given)
     values: dict[str, object] = {}
     for key, value in _read_file(home / FILE_NAME).items():

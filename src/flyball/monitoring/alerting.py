@@ -1,4 +1,7 @@
-"""Fire alerts: at most one active a monitor and kind, never twice for one window, never about a version that is gone."""
+"""Fire alerts: at most one active a monitor and kind, never twice for one window, never about a version that is gone.
+
+And end those that are over, where the monitor's file leaves that to the monitor.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,21 @@ from dataclasses import dataclass
 
 from flyball.kernel.canonical import Digest
 from flyball.kernel.clock import Clock
-from flyball.kernel.events import Edge, EventLog
+from flyball.kernel.events import Edge, EventLog, ref
 from flyball.kernel.ids import new_id
+from flyball.monitoring.alerts.clearing import is_over
+from flyball.monitoring.alerts.life import ACTIVE, AlertLife
+from flyball.monitoring.alerts.ports import Announcer, Occasion
+from flyball.monitoring.alerts.rules import ResolvedBy
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, MonitoringEvent, WindowReport
 from flyball.monitoring.findings import Finding, new_findings
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.ports import AlertStore, ReportStore
+
+# How many windows beyond those that must be clear are read, for those among them that could not be judged.
+MARGIN = 50
+SUSPECTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +38,20 @@ class Due:
 class Alerting:
     """Turn the findings of a report into alerts."""
 
-    def __init__(self, reports: ReportStore, alerts: AlertStore, *, events: EventLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        reports: ReportStore,
+        alerts: AlertStore,
+        life: AlertLife,
+        *,
+        announcer: Announcer,
+        events: EventLog,
+        clock: Clock,
+    ) -> None:
         self._reports = reports
         self._alerts = alerts
+        self._life = life
+        self._announcer = announcer
         self._events = events
         self._clock = clock
 
@@ -46,9 +68,23 @@ class Alerting:
         )
 
     def fire(self, monitor: Monitor, report: WindowReport, due: Due, *, digest: Digest, actor: str) -> None:
-        """Fire what is due, inside the caller's transaction."""
+        """Fire what is due and end what is over, inside the caller's transaction."""
         for finding in due.findings:
             self._fire(monitor, report, finding, digest=digest, actor=actor)
+        if monitor.alerts.resolved_by is ResolvedBy.MONITOR:
+            self._clear(monitor, actor=actor)
+
+    def _clear(self, monitor: Monitor, *, actor: str) -> None:
+        active = self._alerts.list(monitor=monitor.name, states=ACTIVE)
+        if not active:
+            return
+        waiting = monitor.label_maturity_ms // monitor.window_ms
+        limit = monitor.alerts.clear_windows + waiting + MARGIN
+        reports = self._reports.newest(monitor.name, before_ms=None, limit=limit)
+        for alert in active:
+            if is_over(alert, reports, monitor.alerts):
+                note = f"the last {monitor.alerts.clear_windows} windows that could be judged are clear of it"
+                self._life.resolve(alert.id, actor=actor, note=note)
 
     def _silence(self, report: WindowReport, kind: AlertKind) -> str:
         active = self._alerts.find_active(report.monitor, kind)
@@ -78,6 +114,7 @@ class Alerting:
             report_digest=digest,
             created_ms=now_ms,
             updated_ms=now_ms,
+            ranked_by=report.attribution.basis,
         )
         self._alerts.add(alert)
         self._events.record(
@@ -92,7 +129,16 @@ class Alerting:
                 "start_ms": alert.start_ms,
                 "end_ms": alert.end_ms,
                 "causes": to_json(alert.causes),
+                "ranked_by": str(alert.ranked_by),
                 "report": digest,
             },
-            edges=[Edge(subject=alert.ref, relation="about", object=report.ref)],
+            edges=_edges(alert, report),
         )
+        self._announcer.announce(alert, Occasion.FIRING)
+
+
+def _edges(alert: Alert, report: WindowReport) -> list[Edge]:
+    features = dict.fromkeys(cause.feature for cause in alert.causes if cause.feature)
+    suspects = [ref("feature", f"{alert.model}/{name}") for name in list(features)[:SUSPECTS]]
+    about = Edge(subject=alert.ref, relation="about", object=report.ref)
+    return [about, *(Edge(subject=alert.ref, relation="suspects", object=suspect) for suspect in suspects)]

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from flyball.kernel.canonical import Digest
 from flyball.kernel.events import EventKind, Ref, ref
 from flyball.measures.metrics import Better
+from flyball.monitoring.attribution import Attribution, Basis
 from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
 
@@ -30,6 +31,11 @@ class MonitoringEvent(EventKind):
     LABELS_ADDED = "labels.added"
     PREDICTIONS_LOST = "predictions.lost"
     PREDICTIONS_MERGED = "predictions.merged"
+    SILENCE_SET = "silence.set"
+    SILENCE_ENDED = "silence.ended"
+    ALERT_SINKS_SET = "alert-sinks.set"
+    ALERT_TOLD = "alert.told"
+    ALERT_TELLING_GIVEN_UP = "alert.telling_given_up"
 
 
 class AnswerKind(StrEnum):
@@ -288,6 +294,7 @@ class WindowReport:
     unwatched: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
     alarms: AlarmStatement | None = None
+    attribution: Attribution = field(default_factory=Attribution)
 
     @property
     def ref(self) -> Ref:
@@ -357,7 +364,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A monitor's call for attention about one window. `causes` are ranked, the likeliest first."""
+    """A monitor's call for attention about one window. `causes` are ranked by `ranked_by`, the likeliest first."""
 
     id: str
     monitor: str
@@ -373,6 +380,7 @@ class Alert:
     created_ms: int
     updated_ms: int
     note: str = ""
+    ranked_by: Basis = Basis.STRENGTH
 
     @property
     def ref(self) -> Ref:

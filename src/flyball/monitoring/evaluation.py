@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flyball.kernel.canonical import Digest, JsonValue, digest_json
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.events import Edge, EventLog, Ref, ref
 from flyball.monitoring.alerting import Alerting
+from flyball.monitoring.alerts.life import AlertLife
+from flyball.monitoring.alerts.ports import Announcer, Unheard
 from flyball.monitoring.calibration.ports import CalibrationStore
 from flyball.monitoring.calibration.verbs import Yardsticks
 from flyball.monitoring.codec import to_json
@@ -35,13 +37,14 @@ Fence = Callable[[], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """Where a monitor keeps what it finds."""
+    """Where a monitor keeps what it finds, and who hears of its alerts."""
 
     monitors: MonitorStore
     reports: ReportStore
     alerts: AlertStore
     stretches: StretchStore
     calibrations: CalibrationStore
+    announcer: Announcer = field(default_factory=Unheard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,10 @@ class Evaluation:
         self._clock = clock
         self._database = database
         self._yardsticks = Yardsticks(stores.calibrations)
-        self._alerting = Alerting(stores.reports, stores.alerts, events=events, clock=clock)
+        life = AlertLife(stores.alerts, stores.announcer, events=events, clock=clock, database=database)
+        self._alerting = Alerting(
+            stores.reports, stores.alerts, life, announcer=stores.announcer, events=events, clock=clock
+        )
 
     def look(self, monitor: Monitor, *, actor: str, fence: Fence) -> list[WindowReport]:
         """Visit every window that traffic or time has changed; return the reports that are new, by start."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flyball.measures.groups import Fairness
 from flyball.measures.metrics import Better
@@ -73,7 +73,8 @@ def _persists(kind: AlertKind, report: WindowReport, earlier: Sequence[WindowRep
 def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     """Rank the likely causes, the likeliest first.
 
-    Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold. Of a
+    Where labels say how many wrong answers each feature explains, by that; what explains nothing that is sure follows in this
+    order. Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold. Of a
     drop in quality or of the concept: faults; that the meaning of the inputs changed, where the labels prove it; drift; the
     worst slice; and where nothing proves it, at last, that the meaning may have changed (which is all there is to say when the
     inputs look as they did). Of a bias: the gaps by their size over the tolerance.
@@ -94,12 +95,12 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     if kind is AlertKind.BIAS:
         return _gaps(report)
     if kind is AlertKind.DATA_FAULT:
-        return tuple(faults)
+        return _ranked(report, faults)
     if kind is AlertKind.COVARIATE_DRIFT:
-        return tuple(drifts)
+        return _ranked(report, drifts)
     proven = _proven_concept(report)
     rest = () if proven else (_concept(report),)
-    return (*faults, *proven, *drifts, *_worst_slice(report), *rest)
+    return _ranked(report, [*faults, *proven, *drifts, *_worst_slice(report), *rest])
 
 
 def _concept_got_worse(report: WindowReport) -> bool:
@@ -139,6 +140,25 @@ def _gaps(report: WindowReport) -> tuple[Cause, ...]:
         for one in beyond
     ]
     return tuple(sorted(found, key=lambda cause: -cause.score))
+
+
+def _ranked(report: WindowReport, found: Sequence[Cause]) -> tuple[Cause, ...]:
+    """Put what explains most wrong answers first; those that explain equally many, or none, stay in their order."""
+    losses = {cause.feature: report.attribution.sure_loss(cause.feature) for cause in found if cause.feature}
+    most = max(losses.values(), default=0.0)
+    if most <= 0.0:
+        return tuple(found)
+    # A change of concept has what no feature explains. Where labels prove it, it was told apart from drift by a stricter look.
+    concept = most if _concept_got_worse(report) else max(0.0, report.attribution.excess - most)
+    told = [
+        replace(cause, detail=f"{cause.detail}; explains {100 * losses[cause.feature]:.1f} points of the wrong answers")
+        if losses.get(cause.feature)
+        else cause
+        for cause in found
+    ]
+    return tuple(
+        sorted(told, key=lambda cause: -(concept if cause.kind == CONCEPT else losses.get(cause.feature, 0.0)))
+    )
 
 
 def _detail(drift: FeatureDrift) -> str:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flyball.kernel.canonical import digest_json
+from flyball.monitoring.alerts.attributing import attribute_losses
+from flyball.monitoring.attribution import Attribution
 from flyball.monitoring.bias import judge_groups
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Quality, QualityVerdict, Role, Window, WindowReport, WindowState
@@ -24,6 +26,7 @@ from flyball.monitoring.figures import (
 from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality import judge_quality
+from flyball.monitoring.quality_rules import ACCURACY
 from flyball.monitoring.references import Reference
 from flyball.monitoring.schema import LABEL
 from flyball.monitoring.slicing import slices_of
@@ -45,6 +48,7 @@ class _Findings:
     slices: SlicesFound | None = None
     groups: tuple[GroupFigures, ...] = ()
     unknown: dict[str, str] = field(default_factory=dict)
+    attribution: Attribution = field(default_factory=Attribution)
 
 
 def champion_versions(table: pa.Table) -> dict[int, int]:
@@ -89,6 +93,7 @@ def judge_window(
         findings.unknown |= findings.inputs.unknown
         _estimate(mine, monitor=monitor, reference=reference, findings=findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
+        _attribute(mine, monitor, reference, findings)
     evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
     alarms = findings.inputs.alarms
     if alarms is not None and alarms.calibration:
@@ -115,6 +120,7 @@ def judge_window(
         unwatched=findings.inputs.unwatched,
         evidence=evidence,
         alarms=alarms,
+        attribution=findings.attribution,
     )
 
 
@@ -186,3 +192,14 @@ def _judge_concept(table: pa.Table, *, monitor: Monitor, reference: Reference, f
     )
     if findings.concept.verdict is ConceptVerdict.UNKNOWN:
         findings.unknown[CONCEPT] = findings.concept.reason
+
+
+def _attribute(table: pa.Table, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
+    """Say which suspects the wrong answers are due to, where labels say which were wrong."""
+    quality = findings.quality
+    if quality is None or quality.rows == 0 or reference.profile is None or not monitor.quality.is_of_classes:
+        return
+    drifted = [drift.feature for drift in findings.inputs.drift if drift.drifted]
+    suspects = list(dict.fromkeys([*(fault.feature for fault in findings.inputs.faults), *drifted]))
+    accuracy = None if reference.baseline is None else reference.baseline.value_of(ACCURACY)
+    findings.attribution = attribute_losses(table, suspects, reference.profile, baseline=accuracy)

@@ -9,6 +9,7 @@ from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.events import Edge, EventLog, ref
 from flyball.kernel.ids import new_id
+from flyball.monitoring.alerts.ports import Announcer, Occasion, Unheard
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, Cause, MonitoringEvent
 from flyball.monitoring.ports import AlertStore, LossStore
 
@@ -20,10 +21,18 @@ class Losses:
     """Take reports of losses. Safe to share between threads."""
 
     def __init__(
-        self, alerts: AlertStore, counts: LossStore, *, events: EventLog, clock: Clock, database: Database
+        self,
+        alerts: AlertStore,
+        counts: LossStore,
+        *,
+        events: EventLog,
+        clock: Clock,
+        database: Database,
+        announcer: Announcer | None = None,
     ) -> None:
         self._alerts = alerts
         self._counts = counts
+        self._announcer = announcer or Unheard()
         self._events = events
         self._clock = clock
         self._database = database
@@ -78,4 +87,5 @@ class Losses:
         }
         about = Edge(subject=alert.ref, relation="about", object=ref("endpoint", endpoint))
         self._events.record(MonitoringEvent.ALERT_FIRED, actor=actor, subject=alert.ref, payload=said, edges=[about])
+        self._announcer.announce(alert, Occasion.FIRING)
         return alert

@@ -12,6 +12,7 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.documents import invalid_document, read_yaml
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.alerts.rules import AlertRules, rule_against
 from flyball.monitoring.bias import GroupRule, check_group_rules
 from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
@@ -118,6 +119,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     alarms: AlarmRules = AlarmRules()
     slices: SliceRules = SliceRules()
     groups: tuple[GroupRule, ...] = ()
+    alerts: AlertRules = AlertRules()
 
     @property
     def name(self) -> str:
@@ -171,6 +173,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_group_rules(monitor.groups)
     _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     check_alarms(monitor.alarms, monitor.window_ms)
+    _check_alerts(monitor.alerts)
     return monitor
 
 
@@ -221,6 +224,12 @@ def _check_data(rules: DataRules) -> None:
     for key in ("new_category_share", "vanished_category_share", "repeated_jump", "stale_share"):
         value = getattr(rules, key)
         _require(value is None or 0 < value <= 1, f"data.{key}", "must be above 0 and at most 1")
+
+
+def _check_alerts(rules: AlertRules) -> None:
+    broken = rule_against(rules)
+    if broken is not None:
+        _require(False, *broken)
 
 
 def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way

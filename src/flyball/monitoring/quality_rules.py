@@ -34,6 +34,11 @@ class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     quantile: float = 0.5
     independent_rows: bool = False
 
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether answers are right or wrong, and not more or less so."""
+        return self.find_metric().task is not Task.REGRESSION
+
     def find_metric(self) -> Metric:
         """Return the metric as a measure.
 

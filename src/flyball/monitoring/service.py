@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flyball.deployment.entities import Endpoint, EndpointState
 from flyball.kernel.canonical import digest_json
@@ -11,6 +11,7 @@ from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import EventLog, ref
+from flyball.monitoring.alerts.life import AlertLife
 from flyball.monitoring.backtest.histories import LogHistory
 from flyball.monitoring.backtest.replay import Stretch, backtest
 from flyball.monitoring.backtest.results import Backtest, Incident
@@ -70,6 +71,7 @@ class Monitors:
         self._calibrations = Calibrations(
             stores.calibrations, log, references=references, events=events, clock=clock, database=database
         )
+        self._life = AlertLife(stores.alerts, stores.announcer, events=events, clock=clock, database=database)
         self._evaluation = Evaluation(stores, log, references=references, events=events, clock=clock, database=database)
 
     def put(self, config: Mapping[str, object] | str, *, actor: str) -> Monitor:
@@ -204,10 +206,7 @@ class Monitors:
         Raises:
             NotFound: there is none of this id.
         """
-        alert = self._stores.alerts.find(alert_id)
-        if alert is None:
-            raise NotFound(f"there is no alert '{alert_id}'", field="alert_id")
-        return alert
+        return self._life.get(alert_id)
 
     def acknowledge(self, alert_id: str, *, actor: str, note: str = "") -> Alert:
         """Say that somebody looks after a firing alert.
@@ -216,7 +215,7 @@ class Monitors:
             NotFound: there is no such alert.
             Conflict: it is not firing.
         """
-        return self._move(alert_id, AlertState.ACKNOWLEDGED, {AlertState.FIRING}, actor=actor, note=note)
+        return self._life.acknowledge(alert_id, actor=actor, note=note)
 
     def resolve(self, alert_id: str, *, actor: str, note: str = "") -> Alert:
         """End an alert; from now on the monitor may fire for this kind again.
@@ -225,8 +224,7 @@ class Monitors:
             NotFound: there is no such alert.
             Conflict: it is resolved already.
         """
-        active = {AlertState.FIRING, AlertState.ACKNOWLEDGED}
-        return self._move(alert_id, AlertState.RESOLVED, active, actor=actor, note=note)
+        return self._life.resolve(alert_id, actor=actor, note=note)
 
     def list(self) -> list[Monitor]:
         """Return all monitors by name."""
@@ -237,27 +235,6 @@ class Monitors:
         watched = {(one.endpoint, one.model) for one in self._stores.monitors.list()}
         answering = (one for one in endpoints if one.state is EndpointState.ACTIVE)
         return tuple(one for one in answering if (one.name, one.model) not in watched)
-
-    def _move(
-        self, alert_id: str, state: AlertState, allowed: Collection[AlertState], *, actor: str, note: str
-    ) -> Alert:
-        kinds = {
-            AlertState.ACKNOWLEDGED: MonitoringEvent.ALERT_ACKNOWLEDGED,
-            AlertState.RESOLVED: MonitoringEvent.ALERT_RESOLVED,
-        }
-        with self._database.transaction():
-            alert = self.alert(alert_id)
-            if alert.state not in allowed:
-                raise Conflict(f"alert {alert_id} is {alert.state}; it cannot become {state}", field="state")
-            moved = replace(alert, state=state, updated_ms=self._clock.now_ms(), note=note or alert.note)
-            self._stores.alerts.update(moved, expected=alert.state)
-            self._events.record(
-                kinds[state],
-                actor=actor,
-                subject=alert.ref,
-                payload={"monitor": alert.monitor, "kind": str(alert.kind), "note": note},
-            )
-        return moved
 
 
 def _refuse_other_windows(monitor: Monitor, known: Monitor | None) -> None:

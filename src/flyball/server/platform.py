@@ -69,6 +69,7 @@ from flyball.retraining.loops import Loop
 from flyball.retraining.requests import Requests
 from flyball.retraining.sql import SqlRequestStore
 from flyball.retraining.watching import Watch
+from flyball.server.alerting import AlertRoom, open_alerts
 from flyball.server.migrations import require_newest
 from flyball.server.model_inputs import captured_columns, read_signature
 from flyball.server.scoring import ChildScorer
@@ -217,7 +218,13 @@ class Platform:
     def losses(self) -> Losses:
         """What was predicted and not kept."""
         alerts, counts = SqlAlertStore(self.database), SqlLossStore(self.database)
-        return Losses(alerts, counts, events=self.events, clock=self.clock, database=self.database)
+        heard = self.alerts.outbox
+        return Losses(alerts, counts, events=self.events, clock=self.clock, database=self.database, announcer=heard)
+
+    @cached_property
+    def alerts(self) -> AlertRoom:
+        """Where alerts go."""
+        return open_alerts(self.settings, self.database, egress=self.egress, events=self.events, clock=self.clock)
 
     @cached_property
     def figure_store(self) -> SqlFigureStore:
@@ -235,6 +242,7 @@ class Platform:
                 alerts=SqlAlertStore(database),
                 stretches=SqlStretchStore(database),
                 calibrations=SqlCalibrationStore(database),
+                announcer=self.alerts.outbox,
             ),
             self.predictions,
             references=References(self.registry.evidence, self.artifacts),

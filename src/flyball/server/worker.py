@@ -64,7 +64,10 @@ class Worker:
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
-        self._courier = Courier(platform.deliverer, leases=platform.leases, holdings=self._holdings)
+        self._couriers = tuple(
+            Courier(what, deliverer, leases=platform.leases, holdings=self._holdings)
+            for what, deliverer in (("webhook", platform.deliverer), ("alert-sink", platform.alerts.deliverer))
+        )
 
     def run(self) -> None:
         """Work until `stop`; an error in one task is logged and does not keep the others from their turn."""
@@ -75,7 +78,8 @@ class Worker:
                     with contextlib.suppress(Empty):
                         self._wake.get(timeout=pause_s)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._courier.close()
+        for courier in self._couriers:
+            courier.close()
         self._holdings.close()
 
     def stop(self) -> None:
@@ -88,7 +92,7 @@ class Worker:
         tasks: tuple[Callable[[], bool], ...] = (
             self._sweep,
             self._start_pipelines,
-            self._tell_webhooks,
+            self._tell_outside,
             self._evaluate,
             self._conduct,
             self._compact,
@@ -123,8 +127,9 @@ class Worker:
             _log.warning("lease_lost", name=lease.name, holder=lease.holder)
         return bool(self._platform.pipelines.sweep_lost())
 
-    def _tell_webhooks(self) -> bool:
-        return self._courier.turn()
+    def _tell_outside(self) -> bool:
+        started = [courier.turn() for courier in self._couriers]  # each has its turn
+        return any(started)
 
     def _start_pipelines(self) -> bool:
         self._running = {run_id: future for run_id, future in self._running.items() if not future.done()}

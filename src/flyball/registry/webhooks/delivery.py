@@ -6,15 +6,13 @@ act twice remember the ids.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
+from flyball.kernel.delivery import pause_ms, signature
 from flyball.kernel.egress import Egress, Reply
 from flyball.kernel.errors import FlyballError, InvalidInput, NotFound, PermissionDenied
 from flyball.kernel.events import EventLog, ref
@@ -26,14 +24,9 @@ from flyball.registry.webhooks.notices import example
 SIGNATURE_HEADER = "X-MLflow-Signature"
 TIMESTAMP_HEADER = "X-MLflow-Timestamp"
 DELIVERY_ID_HEADER = "X-MLflow-Delivery-Id"
-SIGNATURE_VERSION = "v1"
 ACTOR = "service:webhooks"
 # One turn for a webhook ends here, so that one with a long queue does not keep the others waiting.
 AT_ONCE = 20
-FIRST_PAUSE_MS = 1_000
-# 1 s, 4 s, 16 s, ... eight attempts span an hour and a half: longer than a restart of the receiver, shorter than a lost day.
-PAUSE_FACTOR = 4
-LONGEST_PAUSE_MS = 3_600_000
 REASON_CHARACTERS = 300
 _OK = range(200, 300)
 # A trial counts as well where a redirect is answered: the protocol says so.
@@ -121,7 +114,7 @@ class Deliverer:
             TIMESTAMP_HEADER: moment,
         }
         if webhook.secret:
-            headers[SIGNATURE_HEADER] = signature(webhook.secret, delivery, moment)
+            headers[SIGNATURE_HEADER] = signature(webhook.secret, delivery.id, moment=moment, body=delivery.body)
         return self._egress.post(webhook.url, delivery.body.encode(), headers)
 
     def _reason_against(self, webhook: Webhook, delivery: Delivery) -> str:
@@ -139,8 +132,8 @@ class Deliverer:
         with self._database.transaction():
             fence()
             if reason and tried.attempts < self._attempts:
-                pause = min(FIRST_PAUSE_MS * PAUSE_FACTOR ** (tried.attempts - 1), LONGEST_PAUSE_MS)
-                self._deliveries.postpone(dataclasses.replace(tried, due_ms=self._clock.now_ms() + pause))
+                due_ms = self._clock.now_ms() + pause_ms(tried.attempts)
+                self._deliveries.postpone(dataclasses.replace(tried, due_ms=due_ms))
                 return
             self._deliveries.remove(delivery.id)
             if reason:
@@ -158,10 +151,3 @@ class Deliverer:
                 "reason": reason[:REASON_CHARACTERS],
             },
         )
-
-
-def signature(secret: str, delivery: Delivery, moment: str) -> str:
-    """Sign a delivery: HMAC-SHA256 over id, time and body, as receivers of MLflow's webhooks check it."""
-    content = f"{delivery.id}.{moment}.{delivery.body}".encode()
-    made = hmac.new(secret.encode(), content, hashlib.sha256).digest()
-    return f"{SIGNATURE_VERSION},{base64.b64encode(made).decode()}"

@@ -1,4 +1,4 @@
-"""Monitors, windows and alerts over HTTP."""
+"""Monitors and windows over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flyball.governance.permissions import Permission
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
 from flyball.monitoring.codec import to_json
-from flyball.monitoring.entities import Alert, WindowReport
+from flyball.monitoring.entities import WindowReport
 from flyball.monitoring.monitor import Monitor
 from flyball.server.routing import Call, Route
 from flyball.wire.v1 import monitors as shapes
@@ -59,21 +59,6 @@ def windows(call: Call[None]) -> shapes.WindowList:
     return shapes.WindowList(windows=[_window(one) for one in call.platform.monitors.reports(call.path["monitor"])])
 
 
-def alerts(call: Call[None]) -> shapes.AlertList:
-    """List alerts."""
-    return shapes.AlertList(alerts=[_alert(one) for one in call.platform.monitors.alerts()])
-
-
-def acknowledge(call: Call[None]) -> shapes.AlertInfo:
-    """Say that somebody looks after an alert."""
-    return _alert(call.platform.monitors.acknowledge(call.path["alert"], actor=call.actor))
-
-
-def resolve(call: Call[None]) -> shapes.AlertInfo:
-    """Say that an alert's cause is gone."""
-    return _alert(call.platform.monitors.resolve(call.path["alert"], actor=call.actor))
-
-
 def _report(found: WindowReport) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", to_json(found))
 
@@ -107,19 +92,6 @@ def _window(report: WindowReport) -> shapes.WindowInfo:
         upper=quality.upper if quality else None,
         baseline=quality.baseline if quality else None,
         verdict=quality.verdict if quality else "unknown",
-    )
-
-
-def _alert(found: Alert) -> shapes.AlertInfo:
-    return shapes.AlertInfo(
-        id=found.id,
-        monitor=found.monitor,
-        kind=found.kind,
-        state=found.state,
-        window_start_ms=found.start_ms,
-        window_end_ms=found.end_ms,
-        cause=[one.text for one in found.causes],
-        created_ms=found.created_ms,
     )
 
 
@@ -173,29 +145,5 @@ ROUTES = (
         handler=report,
         response=shapes.ReportInfo,
         summary="Show the report of one window",
-    ),
-    Route(
-        method="GET",
-        path="/api/v1/alerts",
-        permission=Permission.ALERTS_READ,
-        handler=alerts,
-        response=shapes.AlertList,
-        summary="List alerts",
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/alerts/{alert}/acknowledge",
-        permission=Permission.ALERTS_WRITE,
-        handler=acknowledge,
-        response=shapes.AlertInfo,
-        summary="Acknowledge an alert",
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/alerts/{alert}/resolve",
-        permission=Permission.ALERTS_WRITE,
-        handler=resolve,
-        response=shapes.AlertInfo,
-        summary="Resolve an alert",
     ),
 )

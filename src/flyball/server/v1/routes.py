@@ -5,6 +5,7 @@ from __future__ import annotations
 from flyball.server.routing import Route
 from flyball.server.v1 import (
     access,
+    alerts,
     audit,
     calibrations,
     datasets,
@@ -21,6 +22,7 @@ from flyball.server.v1 import (
 
 ROUTES: tuple[Route, ...] = (
     *access.ROUTES,
+    *alerts.ROUTES,
     *audit.ROUTES,
     *datasets.ROUTES,
     *runs.ROUTES,

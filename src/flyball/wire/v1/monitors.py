@@ -1,4 +1,4 @@
-"""Shapes of monitors, windows and alerts."""
+"""Shapes of monitors and windows."""
 
 from __future__ import annotations
 
@@ -80,22 +80,3 @@ class WindowList(Shape):
     """Windows, oldest first."""
 
     windows: list[WindowInfo]
-
-
-class AlertInfo(Shape):
-    """An alert, and what most likely caused it, strongest first."""
-
-    id: str
-    monitor: str
-    kind: str
-    state: str
-    window_start_ms: int
-    window_end_ms: int
-    cause: list[str]
-    created_ms: int
-
-
-class AlertList(Shape):
-    """Alerts, newest first."""
-
-    alerts: list[AlertInfo]
