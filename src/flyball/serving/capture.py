@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from flyball.serving.capture_values import flat_columns, id_column, label_values, list_column
+from flyball.serving.arrow_columns import numbers, row_ids, texts
+from flyball.serving.capture_values import flat_columns, label_values, list_column
 from flyball.serving.entities import Array, Columns, Matrix, Prediction, join_columns
 
 FEATURE_PREFIX = "feature."
@@ -80,26 +81,21 @@ def record_tables(batches: Sequence[PredictionBatch]) -> list[pa.Table]:
 def _runs(batches: Sequence[PredictionBatch]) -> Iterator[_Run]:
     """Join batches that share their arrays, so that what was predicted together is written without being taken apart."""
     held: list[PredictionBatch] = []
+    columns: Columns | None = None
     end = 0
-    for batch in batches:
-        if held and not _continues(held[-1], batch, end=end):
-            yield _run(held, end=end)
-            held = []
-        if not held:
-            end = batch.first
+    for batch in batches:  # millions a day: no call is made for one that continues the last
+        if batch.columns is not columns or batch.first != end or not _continues(held[-1], batch):
+            if held:
+                yield _run(held, end=end)
+            held, columns, end = [], batch.columns, batch.first
         held.append(batch)
         end += len(batch.prediction_ids)
     if held:
         yield _run(held, end=end)
 
 
-def _continues(before: PredictionBatch, batch: PredictionBatch, *, end: int) -> bool:
-    return (
-        batch.columns is before.columns
-        and batch.prediction is before.prediction
-        and batch.first == end
-        and batch.role == before.role
-    )
+def _continues(before: PredictionBatch, batch: PredictionBatch) -> bool:
+    return batch.prediction is before.prediction and batch.role == before.role
 
 
 def _run(batches: list[PredictionBatch], *, end: int) -> _Run:
@@ -142,15 +138,15 @@ def _table(runs: Sequence[_Run]) -> pa.Table:
     counts = [len(batch.prediction_ids) for batch in batches]
     known, total = batches[0], sum(counts)
     columns: dict[str, pa.Array] = {
-        "prediction_id": id_column([batch.prediction_ids for batch in batches]),
-        "request_id": _repeated([batch.request_id for batch in batches], counts, pa.string()),
+        "prediction_id": row_ids([batch.prediction_ids for batch in batches]),
+        "request_id": texts([batch.request_id for batch in batches], counts),
         "time_ms": _times(batches, counts),
-        "served_ms": _repeated([batch.served_ms for batch in batches], counts, pa.int64()),
-        "version": pa.repeat(pa.scalar(known.version, pa.int32()), total),
-        "version_digest": pa.repeat(pa.scalar(known.version_digest, pa.string()), total),
-        "role": pa.repeat(pa.scalar(known.role, pa.string()), total),
-        "latency_ms": _repeated([batch.latency_ms for batch in batches], counts, pa.float64()),
-        "caller": _repeated([batch.caller for batch in batches], counts, pa.string()),
+        "served_ms": numbers(np.repeat([batch.served_ms for batch in batches], counts), "i8"),
+        "version": numbers(np.full(total, known.version), "i4"),
+        "version_digest": texts([known.version_digest], [total]),
+        "role": texts([known.role], [total]),
+        "latency_ms": numbers(np.repeat([batch.latency_ms for batch in batches], counts), "f8"),
+        "caller": texts([batch.caller for batch in batches], counts),
     }
     fields = [pa.field(name, column.type) for name, column in columns.items()]
     for field, column in (*_features(runs), *_answers(runs)):
@@ -163,22 +159,16 @@ def _times(batches: Sequence[PredictionBatch], counts: list[int]) -> pa.Array:
     given = [batch.times_ms for batch in batches]
     alike = [times for times in given if isinstance(times, int)]
     if len(alike) == len(given):
-        return _repeated(alike, counts, pa.int64())
+        return numbers(np.repeat(alike, counts), "i8")
     parts = [(one,) * count if isinstance(one, int) else one for one, count in zip(given, counts, strict=True)]
-    return pa.array([time_ms for part in parts for time_ms in part], type=pa.int64())
-
-
-def _repeated(values: Sequence[object], counts: list[int], kind: pa.DataType) -> pa.Array:
-    array = pa.array(values, type=kind)
-    if max(counts) == 1 == min(counts):
-        return array
-    return array.take(pa.array(np.repeat(np.arange(len(values)), counts)))
+    return numbers([time_ms for part in parts for time_ms in part], "i8")
 
 
 def _features(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
-    columns = join_columns([run.columns for run in runs])
-    if isinstance(columns, Matrix):
-        columns = dict(zip(columns.names, flat_columns(columns.values_by_row), strict=True))
+    every = [run.columns for run in runs]
+    blocks = [columns.values_by_row for columns in every if isinstance(columns, Matrix)]
+    alike = len(blocks) == len(every)
+    columns = dict(zip(every[0], flat_columns(blocks), strict=True)) if alike else join_columns(every)
     for name, values in columns.items():
         if values.ndim > 1:
             yield list_column(TENSOR_PREFIX + name, values)
@@ -202,8 +192,8 @@ def _answers(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
 def _scores(said: Sequence[Prediction]) -> pa.Array:
     given = [one.scores for one in said if one.scores is not None]
     if len(given) == len(said):
-        return pa.array(np.concatenate(given), type=pa.float64())
-    kind = pa.float64()
+        return numbers(np.concatenate(given), "f8")
+    nothing = pa.float64()
     return pa.concat_arrays(
-        [pa.nulls(len(one.labels), kind) if one.scores is None else pa.array(one.scores, type=kind) for one in said]
+        [pa.nulls(len(one.labels), nothing) if one.scores is None else numbers(one.scores, "f8") for one in said]
     )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -124,8 +125,7 @@ class ModelFolder:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a model says of n rows.
 
     `labels` (n,) or (n, k): what its `predict` returns, as bool, int64, float64 or text.
@@ -138,7 +138,7 @@ class Prediction:
     scores: npt.NDArray[np.float64] | None
     probabilities: npt.NDArray[np.float64] | None = None
     classes: Array | None = None
-    outputs: Mapping[str, Array] = field(default_factory=dict)
+    outputs: Mapping[str, Array] = {}
 
     def rows(self, start: int, stop: int) -> Prediction:
         """Return what it says of some of the rows; nothing is copied."""
@@ -147,7 +147,9 @@ class Prediction:
             scores=None if self.scores is None else self.scores[start:stop],
             probabilities=None if self.probabilities is None else self.probabilities[start:stop],
             classes=self.classes,
-            outputs={name: values[start:stop] for name, values in self.outputs.items()},
+            outputs={name: values[start:stop] for name, values in self.outputs.items()}
+            if self.outputs
+            else self.outputs,
         )
 
 

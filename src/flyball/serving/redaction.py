@@ -9,8 +9,10 @@ import hmac
 from collections.abc import Iterable
 from hashlib import blake2b
 
+import numpy as np
 import pyarrow as pa
 
+from flyball.serving.arrow_columns import numbers, texts
 from flyball.serving.capture import FEATURE_PREFIX, TENSOR_PREFIX
 from flyball.serving.capture_rules import SPARABLE, CaptureRules, Treatment
 
@@ -45,7 +47,7 @@ class Redaction:
             )
         if not rules.keeps_all:
             table = pa.table(dict(self._columns(table, rules)))
-        return table.append_column(SHARE, pa.repeat(pa.scalar(rules.share, pa.float64()), table.num_rows))
+        return table.append_column(SHARE, numbers(np.full(table.num_rows, rules.share), "f8"))
 
     def hashed(self, column: str, value: object) -> str:
         """Return the digest that stands for a value of a column; equal values of two columns have different ones."""
@@ -63,7 +65,7 @@ class Redaction:
                     feature = name.removeprefix(FEATURE_PREFIX).removeprefix(TENSOR_PREFIX)
                     yield (name if feature == name else HASHED_PREFIX + feature), self._hash(feature, values)
                 case Treatment.DROP if name in SPARABLE:
-                    yield name, pa.repeat(pa.scalar("", pa.string()), table.num_rows)
+                    yield name, texts([""], [table.num_rows])
                 case Treatment.DROP:
                     pass
 

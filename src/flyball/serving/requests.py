@@ -104,7 +104,7 @@ def ids_of(request: InferRequest, *, rows: int, new: str) -> Sequence[str]:
     """
     given = request.prediction_ids
     if given is None:
-        return RowIds(new, rows)
+        return (new,) if rows == 1 else RowIds(new, rows)
     if len(given) != rows:
         raise InvalidInput(f"{len(given)} prediction ids for {rows} rows", field="prediction_ids")
     if len(set(given)) != rows:

@@ -80,8 +80,8 @@ class SpoolFolder:
 
 
 def read_file(path: Path) -> pa.Table:
-    """Read a file of the folder."""
-    with path.open("rb") as file:
+    """Read a file of the folder. Its columns are views into it, and go on being so when the file is removed."""
+    with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
 
 

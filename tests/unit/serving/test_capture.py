@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -146,3 +149,37 @@ def test_what_was_predicted_together_is_written_as_if_it_had_been_alone() -> Non
     assert [table] == record_tables(alone)
     assert table.column("feature.hour").to_pylist() == [0, 1, 2, 4, 5]
     assert table.column("prediction").to_pylist() == [0, 1, 2, 4, 5]
+
+
+def test_a_number_that_the_log_cannot_hold_is_no_other_number() -> None:
+    outputs = {"count": np.array([2**63], dtype=np.uint64)}
+    batch = msgspec.structs.replace(
+        a_batch("a"), prediction=Prediction(labels=np.array([1]), scores=None, outputs=outputs)
+    )
+    with pytest.raises(OverflowError, match="9223372036854775808"):
+        record_tables([batch])
+
+
+def test_texts_that_are_not_ascii_are_cut_where_they_end() -> None:
+    batches = [
+        msgspec.structs.replace(a_batch("ä", "b"), caller="Zoë"),
+        msgspec.structs.replace(a_batch("c"), caller=""),
+    ]
+    [table] = record_tables(batches)
+    assert table.column("prediction_id").to_pylist() == ["ä", "b", "c"]
+    assert table.column("caller").to_pylist() == ["Zoë", "Zoë", ""]
+    assert table.validate(full=True) is None
+
+
+def test_rows_that_are_written_need_no_pandas() -> None:
+    code = """
+import sys
+from tests.unit.serving.batches import a_batch
+from flyball.serving.capture import record_tables
+from flyball.serving.capture_rules import KEEP_ALL
+from flyball.serving.redaction import Redaction
+[table] = record_tables([a_batch("a", "b"), a_batch("c")])
+assert Redaction(b"").apply(table, KEEP_ALL).num_rows == 3
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from flyball.serving.capture_values import id_column
+from flyball.serving.arrow_columns import row_ids
 from flyball.serving.row_ids import RowIds, json_of
 
 
@@ -19,7 +19,7 @@ def test_every_form_says_the_same(rows: int) -> None:
     assert len(ids) == len(wanted)
     assert list(ids) == json.loads(ids.json()) == json.loads(json_of(tuple(wanted))) == wanted
     assert [text[start:stop].decode() for start, stop in pairwise(ends)] == wanted
-    assert id_column([ids]).to_pylist() == wanted
+    assert row_ids([ids]).to_pylist() == wanted
 
 
 def test_a_column_of_many_requests_keeps_their_order() -> None:
@@ -31,7 +31,7 @@ def test_a_column_of_many_requests_keeps_their_order() -> None:
         RowIds("d", 16),
         RowIds("e", 1),
     ]
-    assert id_column(parts).to_pylist() == [name for part in parts for name in part]
+    assert row_ids(parts).to_pylist() == [name for part in parts for name in part]
 
 
 def test_single_ids_can_be_taken_out() -> None:

@@ -14,7 +14,7 @@ from flyball.kernel.errors import InvalidInput, LimitExceeded, Unsupported
 from flyball.server.inference.exchange import Asker
 from flyball.server.inference.ipc_messages import check_message
 from flyball.server.inference.tensors import outputs_of
-from flyball.serving.capture_values import id_column
+from flyball.serving.arrow_columns import row_ids
 from flyball.serving.entities import Array, Matrix
 from flyball.serving.requests import InferAnswer, InferRequest
 from flyball.serving.signature import NamedRows
@@ -73,7 +73,7 @@ def read_parquet(body: bytes, asker: Asker, *, rows_at_most: int) -> InferReques
 
 def write_arrow(answer: InferAnswer) -> bytes:
     """Write predictions with their ids; request, version and role are in the schema's metadata."""
-    columns = {PREDICTION_ID: id_column([answer.prediction_ids])}
+    columns = {PREDICTION_ID: row_ids([answer.prediction_ids])}
     columns |= {name: _to_arrow(values) for name, values in outputs_of(answer.prediction, ()).items()}
     metadata = {"request_id": answer.request_id, "model_version": str(answer.version), "role": answer.role}
     table = pa.table(columns).replace_schema_metadata(metadata)

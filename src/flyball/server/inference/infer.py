@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -11,12 +11,19 @@ from msgspec import UNSET, Raw, UnsetType
 from flyball.kernel.errors import InvalidInput
 from flyball.server.inference.datatypes import datatype_of, from_bytes, name_of, plain, to_bytes
 from flyball.server.inference.exchange import JSON, OCTETS, Asker, Exchange, Reply
-from flyball.server.inference.json_arrays import read_array
-from flyball.server.inference.tensors import Tensor, check_content_type, count_of, outputs_of, rows_of
+from flyball.server.inference.json_arrays import read_array, read_flat
+from flyball.server.inference.tensors import (
+    MATRIX_DIMENSIONS,
+    Tensor,
+    check_content_type,
+    count_of,
+    outputs_of,
+    rows_of,
+)
 from flyball.serving.entities import Array, Matrix, Signature
 from flyball.serving.requests import InferAnswer, InferRequest
 from flyball.serving.row_ids import json_of
-from flyball.serving.signature import NamedRows, Rows
+from flyball.serving.signature import MatrixRows, NamedRows, Rows
 from flyball.wire.inference import (
     AnswerParameters,
     InferAnswerBody,
@@ -24,6 +31,7 @@ from flyball.wire.inference import (
     InferParameters,
     InputTensor,
     OutputTensor,
+    RequestedOutput,
     SizeParameters,
     decode,
 )
@@ -50,7 +58,8 @@ def read_infer(body: bytes, asker: Asker, *, header_length: int | None = None) -
     parameters = asked.parameters or _NOTHING
     check_content_type(parameters.content_type, None, tensor="inputs")
     request = InferRequest(
-        rows=_side_by_side(asked.inputs, asker.signature)
+        rows=_one_matrix(asked.inputs, asker.signature)
+        or _side_by_side(asked.inputs, asker.signature)
         or rows_of(_tensors(asked.inputs, view[length:]), asker.signature),
         request_id=asked.id or "",
         event_time_ms=parameters.event_time_ms,
@@ -87,6 +96,23 @@ def seconds_of(timeout: int | None) -> float | None:
     if timeout <= 0:
         raise InvalidInput(f"timeout is {timeout}; give microseconds, more than none", field="timeout")
     return timeout / MICROSECONDS
+
+
+def _one_matrix(inputs: Sequence[InputTensor], signature: Signature) -> Rows | None:
+    """Return the rows of a request as most are: one tensor [n, k] of numbers, flat; None for any other, and for a wrong one."""
+    if len(inputs) != 1 or len(signature.inputs) == 1:
+        return None
+    [tensor] = inputs
+    shape, data = tensor.shape, tensor.data
+    if tensor.parameters is not None or tensor.datatype not in _FLOATS or isinstance(data, UnsetType):
+        return None
+    if len(shape) != MATRIX_DIMENSIONS or min(shape) < 0:
+        return None
+    try:
+        values = read_flat(data, tensor.datatype)
+    except msgspec.ValidationError:
+        return None
+    return MatrixRows(values=values.reshape(shape)) if len(values) == shape[0] * shape[1] else None
 
 
 def _side_by_side(inputs: Sequence[InputTensor], signature: Signature) -> Rows | None:
@@ -155,15 +181,13 @@ def _write(asked: InferBody, model: str, answer: InferAnswer) -> Reply:
         InvalidInput: an output that there is not.
     """
     in_bytes = asked.parameters is not None and asked.parameters.binary_data_output
-    named = asked.outputs or ()
-    as_bytes = {
-        output.name: output.parameters.binary_data
-        for output in named
-        if output.parameters is not None and output.parameters.binary_data is not None
-    }
+    wanted: Sequence[str] = ()
+    as_bytes: Mapping[str, bool] = {}
+    if asked.outputs:
+        wanted, as_bytes = [output.name for output in asked.outputs], _as_bytes(asked.outputs)
     outputs: list[OutputTensor] = []
     tail: list[bytes] = []
-    for name, values in outputs_of(answer.prediction, [output.name for output in named]).items():
+    for name, values in outputs_of(answer.prediction, wanted).items():
         is_binary = as_bytes.get(name, in_bytes)
         outputs.append(_output(name, values, tail if is_binary else None))
     head = msgspec.json.encode(
@@ -178,6 +202,15 @@ def _write(asked: InferBody, model: str, answer: InferAnswer) -> Reply:
     if not tail:
         return Reply(body=head, media_type=JSON)
     return Reply(body=b"".join([head, *tail]), media_type=OCTETS, headers=((HEADER_LENGTH, str(len(head))),))
+
+
+def _as_bytes(outputs: Sequence[RequestedOutput]) -> dict[str, bool]:
+    """Return for each output that says it whether its data come as bytes."""
+    return {
+        output.name: output.parameters.binary_data
+        for output in outputs
+        if output.parameters is not None and output.parameters.binary_data is not None
+    }
 
 
 def _output(name: str, values: Array, tail: list[bytes] | None) -> OutputTensor:

@@ -42,6 +42,19 @@ def read_array(data: msgspec.Raw, datatype: Datatype, shape: Sequence[int], *, t
     return values.reshape(shape)
 
 
+def read_flat(data: msgspec.Raw, datatype: str) -> Array:
+    """Return the numbers (n,) of a flat list that is all of one datatype of floats.
+
+    Raises:
+        ValidationError: it is something else, which `read_array` may be able to read.
+    """
+    values = decoder_of(datatype, 1).decode(data)
+    if datatype == "FP64":
+        return np.array(values, dtype=np.float64)
+    with np.errstate(over="ignore"):  # as below
+        return np.array(values, dtype=DATATYPES[datatype].dtype)
+
+
 def depth_of(data: msgspec.Raw) -> int:
     """Count the brackets before the first value."""
     depth = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ LOOPBACK = "127.0.0.1"
 # Requests run beside each other already. With a team of OpenMP threads for each, whose members spin while they wait, a row
 # of a gradient boosting took 500 ms instead of 10 on a machine with more to do. Read when a model's library is loaded.
 OPENMP_THREADS = "OMP_NUM_THREADS"
+# Objects that live on before the youngest are looked through, and how often that is before older ones are; the interpreter's own
+# numbers (700, 10, 10) cost a fifth of what a request does.
+COLLECTED_AFTER = (50_000, 20, 20)
 
 
 _log = get_logger("inference")
@@ -80,6 +84,7 @@ def serve(
     start_grpc = None if grpc_port is None else load_grpc(f"{LOOPBACK}:{grpc_port}")
     clock = clock or SystemClock()
     prefer_one_thread()
+    collect_seldom()
     with (
         socket.create_server((LOOPBACK, port)) as listener,
         model_loader(settings, clock=clock, tell=surroundings.certified) as load,
@@ -127,6 +132,16 @@ def serve(
 def prefer_one_thread() -> None:
     """Let the libraries of models work in the thread they are called in, unless somebody said otherwise."""
     os.environ.setdefault(OPENMP_THREADS, "1")
+
+
+def collect_seldom() -> None:
+    """Let the interpreter look for garbage seldom, and not among what is loaded by now.
+
+    What a request leaves behind is freed when its last reference goes; only cycles need to be looked for, and a look goes through
+    all predictions that wait to be captured. Called before a model is loaded: one that is unloaded must be found.
+    """
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def _configure(spool: Spool, rules: CaptureRules) -> None:

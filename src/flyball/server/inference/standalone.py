@@ -29,7 +29,7 @@ from flyball.server.inference.authorisation import Authorise
 from flyball.server.inference.limits import RequestLimits, batch_limits
 from flyball.server.inference.listening import Beside, listen_until_signal, load_grpc
 from flyball.server.inference.metrics import served_figures
-from flyball.server.inference.process import prefer_one_thread
+from flyball.server.inference.process import collect_seldom, prefer_one_thread
 from flyball.server.inference.sagemaker import container_routes
 from flyball.server.inference.tracing import traced
 from flyball.server.inference.verbs import all_routes
@@ -117,6 +117,7 @@ def serve_folders(options: ServeOptions, *, settings: Settings, announce: Callab
     """
     start_grpc = None if options.grpc_port is None else load_grpc(f"{options.host}:{options.grpc_port}")
     prefer_one_thread()
+    collect_seldom()
     prepare_home(settings)
     configure_logs(settings, process="serve")
     authorise = _doorkeeper(options, settings)
@@ -183,6 +184,12 @@ def _log_certificate(certificate: Certificate) -> None:
     _log.info("fast_path", verdict=certificate.verdict.value, digest=certificate.model_digest)
 
 
+# Columns of few values, which a dictionary makes small, and those that readers leave row groups out by. To look at all others costs
+# more than everything else that is done for a prediction.
+REPEATED = ("request_id", "version", "version_digest", "role", "caller", "prediction")
+SORTED = ("time_ms", "served_ms", "prediction_id", "version")
+
+
 class FolderSink:
     """Keep captured predictions as Parquet files below a folder, one folder a model."""
 
@@ -194,7 +201,7 @@ class FolderSink:
         into.mkdir(parents=True, exist_ok=True)
         path = into / f"{new_id()}.parquet"
         part = path.with_suffix(".part")
-        pq.write_table(table, part)
+        pq.write_table(table, part, use_dictionary=list(REPEATED), write_statistics=list(SORTED))
         part.replace(path)
         sync_folder(into)
 
