@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-clients test-ray test-observability test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring
+.PHONY: help venv demo demo-once test test-clients test-ray test-observability test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring prove-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -82,6 +82,9 @@ bench-tracking: venv ## tracking beside mlflow server and fasttrackml, with rati
 
 bench-monitoring: venv ## comparing tables beside Evidently, with ratios
 	@$(BIN)/python -m benchmarks.monitoring
+
+prove-monitoring: venv ## alarms keep their stated rate and power: 20 null streams, planted changes, real histories (minutes)
+	@$(BIN)/python -m benchmarks.monitoring.proof
 
 bench-serving: ## serving beside MLServer, BentoML, LitServe and mlflow models serve, with ratios (needs wrk and h2load)
 	@python3 tools/bootstrap.py frameworks

@@ -5,6 +5,8 @@ And the same streams with a change planted from some moment on.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -20,7 +22,6 @@ MEMORY = 0.6
 WAVES = {"load": (1.0, 0.5), "price": (0.5, 1.0), "heat": (2.0, 0.0), "wind": (0.0, 0.0)}
 LEVEL = 40.0
 RIGHT_SHARE = 0.9
-CHANGES = ("mean", "scale", "unit", "missingness", "category", "slice", "concept")
 
 
 def null_stream(seed: int, *, days: int) -> pa.Table:
@@ -39,31 +40,51 @@ def null_stream(seed: int, *, days: int) -> pa.Table:
     return pa.table({**columns, "prediction": prediction, "label": np.where(right, prediction, 1 - prediction)})
 
 
-def planted(table: pa.Table, change: str, *, from_ms: int, seed: int) -> tuple[pa.Table, str]:
-    """Return a stream with a change from a moment on, and which feature is the cause (empty: none is)."""
-    generator = np.random.default_rng(seed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change to plant: how much of it, and which feature is its cause (empty: none is)."""
+
+    size: float
+    cause: str
+
+
+# Standard deviations; times; times; shares of the rows; a share of right answers (in one colour of four, and everywhere).
+CHANGES = {
+    "mean": Change(size=1.5, cause="load"),
+    "scale": Change(size=3.0, cause="load"),
+    "unit": Change(size=1_000.0, cause="load"),
+    "missingness": Change(size=0.4, cause="load"),
+    "category": Change(size=0.5, cause="colour"),
+    "slice": Change(size=0.6, cause=""),
+    "concept": Change(size=0.3, cause=""),
+}
+
+
+def planted(table: pa.Table, change: str, *, from_ms: int, seed: int, size: float | None = None) -> pa.Table:
+    """Return a stream with a change from a moment on; its size is that of `CHANGES` when not given."""
     after = table.column("time_ms").to_numpy() >= from_ms
-    drawn = generator.random(table.num_rows)
-    load = table.column("load").to_numpy()
-    if change == "mean":
-        return _with(table, "load", np.where(after, load + 1.5 * load.std(), load)), "load"
-    if change == "scale":
-        wide = load.mean() + 3.0 * (load - load.mean())
-        return _with(table, "load", np.where(after, wide, load)), "load"
-    if change == "unit":
-        return _with(table, "load", np.where(after, load * 1_000.0, load)), "load"
-    if change == "missingness":
-        return _with(table, "load", pa.array(load, mask=after & (drawn < 0.4))), "load"
+    drawn = np.random.default_rng(seed).random(table.num_rows)
+    much = CHANGES[change].size if size is None else size
+    if change in {"slice", "concept"}:
+        return _with_errors(table, change, after, drawn < much / RIGHT_SHARE)
     if change == "category":
         colour = table.column("colour").to_numpy(zero_copy_only=False)
-        return _with(table, "colour", pa.array(np.where(after & (drawn < 0.5), "pink", colour).astype(str))), "colour"
-    return _with_errors(table, change, after, drawn), ""
+        return _with(table, "colour", np.where(after & (drawn < much), "pink", colour).astype(str))
+    load = table.column("load").to_numpy()
+    if change == "missingness":
+        return _with(table, "load", pa.array(load, mask=after & (drawn < much)))
+    changed = {
+        "mean": load + much * load.std(),
+        "scale": load.mean() + much * (load - load.mean()),
+        "unit": load * much,
+    }
+    return _with(table, "load", np.where(after, changed[change], load))
 
 
-def _with_errors(table: pa.Table, change: str, after: NDArray[np.bool_], drawn: NDArray[np.float64]) -> pa.Table:
-    """Return the stream with wrong answers: in one colour of four ("slice"), or everywhere ("concept")."""
+def _with_errors(table: pa.Table, change: str, after: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> pa.Table:
+    """Return the stream with wrong answers where they were drawn: in one colour of four ("slice"), or everywhere."""
     colour = table.column("colour").to_numpy(zero_copy_only=False)
-    struck = after & (drawn < 0.8) & (colour == COLOURS[0]) if change == "slice" else after & (drawn < 0.3)
+    struck = after & drawn & ((colour == COLOURS[0]) | (change != "slice"))
     prediction, label = table.column("prediction").to_numpy(), table.column("label").to_numpy()
     return _with(table, "label", np.where(struck, 1 - prediction, label))
 

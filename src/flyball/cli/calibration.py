@@ -56,6 +56,7 @@ def calibrate(name: str, since: str, until: str, version: int | None, *, show: b
 @click.option("--reference-until", default="", help="Rows of the history before this moment are the reference.")
 @click.option("--prediction", default="", help="The column that holds the prediction.")
 @click.option("--label", default="", help="The column that holds the truth.")
+@click.option("--score", default="", help="The column that holds the probability of the prediction.")
 @click.option("--incidents", type=_FILE, help="A CSV file: start, and where known name, end, noticed.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here, as one page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -68,6 +69,7 @@ def backtest(  # noqa: PLR0917 -- one option each
     reference_until: str,
     prediction: str,
     label: str,
+    score: str,
     incidents: Path | None,
     html: Path | None,
     *,
@@ -78,7 +80,7 @@ def backtest(  # noqa: PLR0917 -- one option each
     if history is None:
         found = _on_server(path, against, until_ms, incidents)
     else:
-        columns = (time_column, prediction, label)
+        columns = (time_column, prediction, label, score)
         found = _on_files(path, against, history, columns=columns, reference=(reference, until_ms), incidents=incidents)
     if html is not None:
         found.to_html(html)
@@ -113,7 +115,7 @@ def _on_files(
     against: Path | None,
     history: Path,
     *,
-    columns: tuple[str, str, str],
+    columns: tuple[str, str, str, str],
     reference: tuple[Path | None, int | None],
     incidents: Path | None,
 ) -> Backtest:
@@ -126,7 +128,7 @@ def _on_files(
     return backtest_files(
         read_text(path),
         Files(history=history, reference=reference[0], reference_until_ms=reference[1]),
-        roles=Roles(time=columns[0], prediction=columns[1], label=columns[2]),
+        roles=Roles(time=columns[0], prediction=columns[1], label=columns[2], score=columns[3]),
         against=read_text(against) if against else None,
         incidents=read_incidents(incidents) if incidents else (),
     )

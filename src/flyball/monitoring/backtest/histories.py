@@ -11,15 +11,14 @@ import pyarrow.compute as pc
 
 from flyball.datasets.profiling import profile_table
 from flyball.kernel.errors import InvalidInput
-from flyball.monitoring.answers import read_answers
-from flyball.monitoring.baselines import Baseline
+from flyball.monitoring.baselines import Baseline, quality_baseline
 from flyball.monitoring.entities import Role
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.quality_rules import QualityRules
 from flyball.monitoring.reference_columns import table_summary_of
 from flyball.monitoring.references import Reference, References
-from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION
+from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION, SCORE
 from flyball.registry.entities import EvidenceKind
 
 NO_LABELS = "the history has no predictions with labels"
@@ -49,11 +48,12 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """Which column of a table is what; all others are features."""
+    """Which column of a table is what; all others are features. `score` is the probability of the prediction."""
 
     time: str
     prediction: str = ""
     label: str = ""
+    score: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +77,7 @@ class TableHistory:
         return self.has_labels
 
     def reference(self, monitor: Monitor, version: int) -> Reference:  # noqa: ARG002 -- one table, one version
-        return reference_of(self.normal, monitor.quality)
+        return reference_of(self.normal, monitor.quality, block_ms=monitor.block_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,7 +111,7 @@ def log_table(table: pa.Table, roles: Roles) -> pa.Table:
     Raises:
         InvalidInput: a column is not there, or the times are none.
     """
-    for name in (roles.time, roles.prediction, roles.label):
+    for name in (roles.time, roles.prediction, roles.label, roles.score):
         if name and name not in table.column_names:
             raise InvalidInput(
                 f"the history has no column '{name}'; it has: {', '.join(table.column_names)}", field=name
@@ -125,13 +125,14 @@ def log_table(table: pa.Table, roles: Roles) -> pa.Table:
         "version": pa.array([ONLY_VERSION] * rows, pa.int32()),
         "role": pa.array([str(Role.CHAMPION)] * rows, pa.string()),
         **{FEATURE_PREFIX + name: column for name, column in _features(table, roles)},
+        **({SCORE: table.column(roles.score).cast(pa.float64())} if roles.score else {}),
         PREDICTION: prediction,
         LABEL: _like(table.column(roles.label), prediction) if roles.label else pa.nulls(rows, prediction.type),
     }
     return pa.table(columns).sort_by("time_ms")
 
 
-def reference_of(table: pa.Table, rules: QualityRules) -> Reference:
+def reference_of(table: pa.Table, rules: QualityRules, *, block_ms: int) -> Reference:
     """Return what a stretch of history (in the schema of the log) is the measure of: its profile and its own quality."""
     names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
     bare = table.select(names).rename_columns([name.removeprefix(FEATURE_PREFIX) for name in names])
@@ -140,16 +141,16 @@ def reference_of(table: pa.Table, rules: QualityRules) -> Reference:
     known = table.filter(pc.field(LABEL).is_valid() & pc.field(PREDICTION).is_valid())
     if not known.num_rows:
         return replace(known_inputs, missing={EvidenceKind.BASELINE: NO_LABELS})
-    metric = rules.find_metric()
-    answers = read_answers(known, metric, rules)
-    if isinstance(answers, str):
-        return replace(known_inputs, missing={EvidenceKind.BASELINE: answers})
-    return replace(known_inputs, baseline=Baseline(metric=metric.name, value=float(metric.of(answers))))
+    try:
+        shown = quality_baseline(known, metric=rules.metric, positive=rules.positive, block_ms=block_ms)
+    except InvalidInput as error:
+        return replace(known_inputs, missing={EvidenceKind.BASELINE: error.message})
+    return replace(known_inputs, baseline=Baseline.from_json(shown))
 
 
 def _features(table: pa.Table, roles: Roles) -> Iterator[tuple[str, pa.ChunkedArray]]:
     for name in table.column_names:
-        if name in {roles.time, roles.prediction, roles.label}:
+        if name in {roles.time, roles.prediction, roles.label, roles.score}:
             continue
         column = table.column(name)
         kind = column.type

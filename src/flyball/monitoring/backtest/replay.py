@@ -25,6 +25,8 @@ from flyball.monitoring.references import Reference
 
 MOST_WINDOWS = 20_000
 MOST_CAUSES = 3
+# What only labels show is known when they had their time.
+OF_LABELS = frozenset({AlertKind.QUALITY_DROP, AlertKind.CONCEPT, AlertKind.BIAS})
 _RATE_MS = 30 * DAY_MS
 _CONFIDENCE = 0.975
 
@@ -165,7 +167,7 @@ def _play(tape: _Tape, monitor: Monitor, report: WindowReport) -> None:
         tape.fired[place] = replace(tape.fired[place], windows=tape.fired[place].windows + 1)
     for finding in found:
         if finding.kind not in tape.active:
-            late = monitor.label_maturity_ms if finding.kind is AlertKind.QUALITY_DROP else 0
+            late = monitor.label_maturity_ms if finding.kind in OF_LABELS else 0
             tape.active[finding.kind] = len(tape.fired)
             tape.fired.append(
                 Fired(

@@ -35,8 +35,7 @@ OPENED = parse_moment("1997-05-05", field="start")
 
 
 def shifted(days: int = 80) -> pa.Table:
-    table, _cause = planted(null_stream(5, days=days), "mean", from_ms=70 * DAY_MS, seed=5)
-    return table
+    return planted(null_stream(5, days=days), "mean", from_ms=70 * DAY_MS, seed=5)
 
 
 def test_an_incident_is_caught_with_its_cause_and_how_much_sooner() -> None:

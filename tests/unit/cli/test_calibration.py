@@ -1,0 +1,107 @@
+"""`flyball monitor calibrate` and `backtest` against a real server, over predictions that it has taken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.api.conftest import served, settings_for
+from tests.protocol.serving import TrackingServer
+from tests.unit.monitoring.conftest import DAY, predictions
+
+from flyball.cli.main import main
+from flyball.datasets.profiling import profile_table
+
+MODEL_ID = "m-" + "2" * 32
+DAYS, ROWS = 16, 120
+FILE = """
+monitor: watch
+endpoint: live
+model: elec
+window: 1d
+label_maturity: 1d
+alarms: {false_alarms: 1 per 10d}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    home = tmp_path_factory.mktemp("calibration") / "home"
+    with served(settings_for(f"sqlite:///{home / 'flyball.db'}", home)) as found:
+        platform = found.platform
+        platform.registry.create_model("elec", actor="user:owner")
+        source = f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts"
+        platform.artifacts.put(f"model/{MODEL_ID}", "MLmodel", [b"flavors: {}\n"])
+        platform.registry.create_version("elec", source=source, model_id=MODEL_ID, actor="user:owner")
+        generator = np.random.default_rng(9)
+        profile = profile_table(pa.table({"x": generator.normal(size=5_000)}))
+        digest = platform.artifacts.put_json(profile.to_json())
+        platform.registry.attach("elec", 1, "profile", digest, actor="user:owner")
+        for day in range(DAYS):
+            ids = [f"{day}-{row}" for row in range(ROWS)]
+            times = [day * DAY + row * DAY // ROWS for row in range(ROWS)]
+            values = generator.normal(3.0 * (day >= DAYS - 3), 1.0, ROWS).tolist()
+            platform.predictions.accept("live", predictions(ids, times, [1] * ROWS, features={"x": values}))
+        yield found
+
+
+@pytest.fixture
+def run(
+    server: TrackingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    monkeypatch.setenv("FLYBALL_HOME", str(server.platform.settings.home))
+    monkeypatch.setenv("FLYBALL_SERVER_URL", server.url)
+
+    def call(*arguments: str, status: int = 0) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        printed = capsys.readouterr()
+        assert int(ended.value.code or 0) == status, printed.err
+        return printed.out if status == 0 else printed.err
+
+    return call
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "monitor.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_monitor_is_calibrated_and_shows_what_its_alarms_rest_on(run: Callable[..., str], document: Path) -> None:
+    run("monitor", "set", str(document))
+    assert "not calibrated for version 1" in run("monitor", "calibrate", "watch", "--show", status=1)
+    shown = run("monitor", "calibrate", "watch", "--until", str(12 * DAY))
+    assert "version 1, 12 windows from 1970-01-01 00:00 to 1970-01-13 00:00, pieces" in shown
+    assert "false alarms: 1 per 10d wanted; 0.77 on average" in shown
+    assert "not kept apart: the year, because the history has 12 days, 730 are needed" in shown
+    assert "finds a shift of 2 standard deviations of x within 3 windows" in shown
+    assert run("monitor", "calibrate", "watch", "--show") == shown
+    kept = json.loads(run("monitor", "calibrate", "watch", "--show", "--json"))
+    assert shown.startswith(f"calibration {kept['digest']}\n")
+
+
+def test_a_time_that_is_none_is_refused_before_anything_is_asked(run: Callable[..., str]) -> None:
+    assert "no date, no time and no number" in run("monitor", "calibrate", "watch", "--since", "soon", status=1)
+
+
+def test_a_file_is_replayed_over_the_log(run: Callable[..., str], document: Path, tmp_path: Path) -> None:
+    incidents = tmp_path / "incidents.csv"
+    incidents.write_text(f"name,start\nfeed,{(DAYS - 3) * DAY}\n")
+    shown = run(
+        "monitor", "backtest", str(document), "--reference-until", str(12 * DAY), "--incidents", str(incidents)
+    )  # fmt: skip
+    assert "watch: 3 windows from 1970-01-13 00:00 to 1970-01-16 00:00" in shown
+    assert "caught: feed by covariate_drift at 1970-01-15 00:00: x drifted" in shown
+
+
+def test_a_file_that_is_none_is_refused_with_its_key(run: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(FILE.replace("1 per 10d", "seldom"))
+    assert "alarms.false_alarms" in run("monitor", "backtest", str(path), status=1)
