@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flyball.kernel.errors import InvalidInput
 from flyball.kernel.telemetry import FamilyKind, exposition
 from flyball.measures.groups import Fairness
+from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.entities import AlertKind, FeatureDrift, WindowReport, WindowState
 from flyball.monitoring.exports.families import KINDS_OF_ENDPOINTS, families
 from flyball.monitoring.exports.figures import Figures, MonitorFigures
@@ -138,7 +139,7 @@ def test_dashboards_are_those_of_the_table(tmp_path: Path) -> None:
         GrafanaOptions(prometheus_url="p:9090", dashboards=tmp_path)
 
 
-def test_answers_slices_and_groups_are_told_up_to_the_limit() -> None:
+def test_answers_slices_groups_and_the_rate_of_alarms_are_told_up_to_the_limit() -> None:
     part = SliceFigure(
         name="night",
         where="hour < 6",
@@ -182,8 +183,15 @@ def test_answers_slices_and_groups_are_told_up_to_the_limit() -> None:
         outputs=(moved,),
         slices=SlicesFound(named=(part, replace(part, name="day"))),
         groups=(gap,),
+        alarms=AlarmStatement(false_alarms="1 per 10d", calibration="c", p_value=0.02, rate=0.5),
     )
-    config = {"monitor": "watch", "endpoint": "live", "model": "m", "window": "1d", "label_maturity": "1d"}
+    config: dict[str, object] = {
+        "monitor": "watch",
+        "endpoint": "live",
+        "model": "m",
+        "window": "1d",
+        "label_maturity": "1d",
+    }
     one = MonitorFigures(monitor=parse_monitor(config), waiting=0, closed=report, mature=report)
     found = {
         family.name: [(dict(sample.labels), sample.value) for sample in family.samples]
@@ -199,6 +207,12 @@ def test_answers_slices_and_groups_are_told_up_to_the_limit() -> None:
     assert found["flyball_monitor_output_drift_effect"] == [(answers, 0.5)]
     assert found["flyball_monitor_output_drift_threshold"] == [(answers, 0.25)]
     assert found["flyball_monitor_output_drifted"] == [(answers, 1)]
+    rate = {name: found[f"flyball_monitor_{name}"] for name in ("rate_known", "false_alarms_per_day", "window_p_value")}
+    assert rate == {
+        "rate_known": [(about, 1)],
+        "false_alarms_per_day": [(about, 0.05)],
+        "window_p_value": [(about, 0.02)],
+    }
 
 
 def test_an_installation_in_which_nothing_happened_is_told_too() -> None:

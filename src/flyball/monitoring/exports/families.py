@@ -11,6 +11,7 @@ from flyball.monitoring.entities import AlertKind, WindowReport
 from flyball.monitoring.exports.figures import ACTIVE, Figures, MonitorFigures
 from flyball.monitoring.exports.per_feature import feature_families
 from flyball.monitoring.exports.quality import part_families, quality_families
+from flyball.monitoring.exports.rate import rate_families
 
 PREFIX = "flyball_monitor"
 MS_PER_S = 1000
@@ -78,6 +79,7 @@ def monitor_families(monitors: Sequence[MonitorFigures]) -> Iterator[Family]:
     yield from _lengths(monitors)
     yield from _moments(monitors)
     yield from _windows(monitors)
+    yield from rate_families(monitors)
     yield from quality_families(monitors)
 
 
