@@ -32,6 +32,7 @@ def main() -> None:
             {
                 "read_s": read - began,
                 "compare_s": measured - read,
+                "cpu_s": time.process_time(),
                 "page_s": time.perf_counter() - measured,
                 "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "page_mb": page.stat().st_size / 1e6,

@@ -18,15 +18,10 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from flyball.datasets.profiling import profile_table
 from flyball.kernel.db import open_database
 from flyball.kernel.settings import load_settings
-from flyball.monitoring.evaluation import Stores
-from flyball.monitoring.references import References
+from flyball.monitoring import describe
 from flyball.monitoring.service import Monitors
-from flyball.monitoring.sketches import sketch_table
-from flyball.monitoring.sql import SqlAlertStore, SqlMonitorStore, SqlReportStore, SqlStretchStore
-from flyball.registry.entities import EvidenceKind
 from flyball.server.migrations import upgrade
 from flyball.server.platform import Platform, open_platform
 
@@ -63,33 +58,15 @@ def main() -> None:
 
 
 def _monitors(platform: Platform) -> Monitors:
-    """Return monitors of a version whose evidence is that of a training table."""
-    training = _rows(np.random.default_rng(0), 200_000, shift=0.0)
-    evidence = {
-        EvidenceKind.PROFILE: platform.artifacts.put_json(profile_table(training).to_json()),
-        EvidenceKind.SKETCHES: platform.artifacts.put_json(
-            sketch_table(training, features=training.column_names).to_json()
-        ),
-    }
-    database = platform.database
-    stores = Stores(
-        monitors=SqlMonitorStore(database),
-        reports=SqlReportStore(database),
-        alerts=SqlAlertStore(database),
-        stretches=SqlStretchStore(database),
-    )
-    made = Monitors(
-        stores,
-        platform.predictions,
-        references=References(lambda _model, _version: evidence, platform.artifacts),
-        events=platform.events,
-        clock=platform.clock,
-        database=database,
-    )
+    """Return monitors of a version that carries the evidence of a training table."""
+    platform.registry.create_model(MODEL, actor=ACTOR)
+    platform.registry.create_version(MODEL, source="s3://elsewhere/model", actor=ACTOR)
+    for kind, content in describe(_rows(np.random.default_rng(0), 200_000, shift=0.0)).items():
+        platform.registry.attach(MODEL, 1, kind, platform.artifacts.put_json(content), actor=ACTOR)
     for name, window in WINDOWS.items():
         monitor = {"monitor": name, "endpoint": ENDPOINT, "model": MODEL, "window": window, "label_maturity": "1d"}
-        made.put(monitor, actor=ACTOR)
-    return made
+        platform.monitors.put(monitor, actor=ACTOR)
+    return platform.monitors
 
 
 def _serve(platform: Platform, hour: int) -> None:

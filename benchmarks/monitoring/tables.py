@@ -44,6 +44,15 @@ def write_tables(folder: Path, size: Size) -> tuple[Path, Path]:
     return paths
 
 
+def repeat(path: Path, times: int) -> Path:
+    """Return a folder in which a file lies so many times, without its bytes being there more than once."""
+    folder = path.with_suffix("")
+    folder.mkdir()
+    for number in range(times):
+        (folder / f"{number}.parquet").hardlink_to(path)
+    return folder
+
+
 def _part(generator: np.random.Generator, size: Size, rows: int, *, moved: bool) -> pa.Table:
     columns: dict[str, object] = {}
     for place in range(size.numbers):

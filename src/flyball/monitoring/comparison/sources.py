@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -79,6 +81,19 @@ class PandasSource:
         yield from found.chunks if isinstance(found, pa.ChunkedArray) else [found]
 
 
+class _Opened(threading.local):
+    """The file that a thread read last: to open one of two thousand columns takes longer than to read one of them."""
+
+    path: Path | None = None
+    file: pq.ParquetFile | None = None
+
+    def get(self, path: Path, metadata: pq.FileMetaData) -> pq.ParquetFile:
+        """Return the file, opened."""
+        if self.file is None or self.path != path:
+            self.path, self.file = path, pq.ParquetFile(path, metadata=metadata)
+        return self.file
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParquetSource:
     """Parquet files of one schema. Only the column that is asked for is read, one row group at a time."""
@@ -86,12 +101,13 @@ class ParquetSource:
     files: tuple[tuple[Path, pq.FileMetaData], ...]
     rows: int
     kinds: Mapping[str, ColumnKind]
+    opened: _Opened = field(default_factory=_Opened)
 
     def pieces(self, name: str) -> Iterator[pa.Array]:
         for path, metadata in self.files:
-            with pq.ParquetFile(path, metadata=metadata) as file:
-                for group in range(metadata.num_row_groups):
-                    yield from file.read_row_group(group, columns=[name], use_threads=False).column(name).chunks
+            file = self.opened.get(path, metadata)
+            for group in range(metadata.num_row_groups):
+                yield from file.read_row_group(group, columns=[name], use_threads=False).column(name).chunks
 
 
 def _in_memory(data: object, known: _Kinds) -> Source:
@@ -162,7 +178,7 @@ class _Kinds:
     columns: frozenset[str] | None
 
     def of(self, schema: pa.Schema) -> dict[str, ColumnKind]:
-        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        twice = sorted(name for name, times in Counter(schema.names).items() if times > 1)
         if twice:
             raise InvalidInput(f"the {self.what} has column '{twice[0]}' twice", field=twice[0])
         wanted = schema.names if self.columns is None else self.columns
