@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from flyball.serving.flavours.conformance import FlavourConformance, Trained
+from flyball.serving.flavours.conformance import FlavourConformance, IsolatedConformance, Trained
 
 PINS = ["numpy"]
 TREES = ["sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -83,7 +83,7 @@ class TestSklearnPipeline(FlavourConformance):
         )
 
 
-class TestSklearnMixedTable(FlavourConformance):
+class TestSklearnMixedTable(FlavourConformance, IsolatedConformance):
     """A pipeline over texts and numbers, which is fed a frame; with three classes by name."""
 
     @pytest.fixture(scope="class")
@@ -146,7 +146,7 @@ class TestSklearnPickle(FlavourConformance):
         return Trained(folder=folder, file="model.pkl", rows=by_name(frame), answers=model.predict(frame), pickled=True)
 
 
-class TestXgboostClassifier(FlavourConformance):
+class TestXgboostClassifier(FlavourConformance, IsolatedConformance):
     """An estimator of two classes with early stopping."""
 
     @pytest.fixture(scope="class")
@@ -210,7 +210,7 @@ class TestLightgbmBooster(FlavourConformance):
         return Trained(folder=folder, file="model.lgb", rows=by_name(frame), answers=answers)
 
 
-class TestLightgbmClassifier(FlavourConformance):
+class TestLightgbmClassifier(FlavourConformance, IsolatedConformance):
     """An estimator of three classes by name, stored with skops."""
 
     @pytest.fixture(scope="class")
@@ -231,7 +231,7 @@ class TestLightgbmClassifier(FlavourConformance):
         return Trained(folder=folder, file="model.skops", rows=by_place(matrix), answers=answers, chances=chances)
 
 
-class TestOnnxMatrix(FlavourConformance):
+class TestOnnxMatrix(FlavourConformance, IsolatedConformance):
     """A graph with one input for all columns."""
 
     @pytest.fixture(scope="class")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from flyball.cli.certifying import certify
 from flyball.cli.printing import table
 from flyball.cli.reading import read_text
 from flyball.client import Client
@@ -56,6 +57,9 @@ def describe(version: str, training: Path, evaluation: Path | None, features: tu
     )
     one = Client().attach_evidence(version, made)
     table(["evidence", "digest"], sorted(one.evidence.items()))
+
+
+model.add_command(certify)
 
 
 @click.group()

@@ -140,7 +140,9 @@ def _first_within(case: _Case, blank: Certificate, tolerance: Tolerance) -> tupl
     last = blank
     for precision in PRECISIONS:
         try:
-            converted = convert(case.runtime, case.signature, precision=precision, said=case.whole.said)
+            converted = convert(
+                case.runtime, case.signature, precision=precision, rows=case.whole.rows, said=case.whole.said
+            )
             found = _compared(case, converted, blank, tolerance)
         except Exception as error:  # noqa: BLE001 -- converters and runtime fail in any way, which is a finding
             said = f"{precision}: {type(error).__name__}: {error}"[:LONGEST_REASON]
@@ -191,12 +193,14 @@ def main() -> int:
     """Do what the spec on standard input asks for, and return the exit status."""
     os.nice(NICENESS)
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=CertifySpec)
-    certificate, content = certify(
-        Path(spec.model),
-        model_digest=spec.model_digest,
-        tolerance=Tolerance(difference_ppm=spec.difference_ppm, sample_rows=spec.sample_rows),
-        allow_pickle=spec.allow_pickle,
-    )
+    tolerance = Tolerance(difference_ppm=spec.difference_ppm, sample_rows=spec.sample_rows)
+    try:
+        certificate, content = certify(
+            Path(spec.model), model_digest=spec.model_digest, tolerance=tolerance, allow_pickle=spec.allow_pickle
+        )
+    except FlyballError as error:  # what the original cannot be loaded for is no fault of ours, and needs no traceback
+        sys.stderr.write(error.message)
+        return 1
     result = Path(spec.result)
     if content:
         (result / MODEL).write_bytes(content)

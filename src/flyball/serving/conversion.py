@@ -1,4 +1,4 @@
-"""Convert loaded models to ONNX: scikit-learn with skl2onnx, XGBoost and LightGBM with onnxmltools."""
+"""Convert loaded models to ONNX: scikit-learn with skl2onnx, XGBoost and LightGBM with onnxmltools, networks with PyTorch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from flyball.kernel.errors import MissingExtra, Unsupported
-from flyball.serving.entities import ColumnKind, Prediction, Signature
+from flyball.serving.conversion_torch import traced_graph
+from flyball.serving.entities import ColumnKind, Columns, Prediction, Signature
 from flyball.serving.flavours.estimators import EstimatorRuntime
+from flyball.serving.flavours.keras import KerasRuntime
 from flyball.serving.flavours.lightgbm import LightgbmRuntime
+from flyball.serving.flavours.torch import TorchRuntime
 from flyball.serving.flavours.xgboost import XgboostRuntime
 from flyball.serving.parity import Plan
 from flyball.serving.ports import Runtime
@@ -22,7 +25,7 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 # The newest that onnxmltools writes trees for.
 TREES_OPSET = 15
 MATRIX = "__rows__"
-LIBRARIES = ("onnx", "onnxruntime", "skl2onnx", "onnxmltools")
+LIBRARIES = ("onnx", "onnxruntime", "skl2onnx", "onnxmltools", "onnxscript", "torch", "keras")
 _HISTOGRAM_TREES = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 _TWO = 2
 
@@ -35,8 +38,8 @@ class Converted:
     plan: Plan
 
 
-def convert(runtime: Runtime, signature: Signature, *, precision: str, said: Prediction) -> Converted:
-    """Convert a model in a precision. `said` is what the original says of some rows: it tells what kind of answers it gives.
+def convert(runtime: Runtime, signature: Signature, *, precision: str, rows: Columns, said: Prediction) -> Converted:
+    """Convert a model in a precision. `said` is what the original says of the rows: it tells what kind of answers it gives.
 
     Raises:
         Unsupported: there is no converter for it.
@@ -48,6 +51,9 @@ def convert(runtime: Runtime, signature: Signature, *, precision: str, said: Pre
         graph = _xgboost(runtime, signature, precision=precision)
     elif isinstance(runtime, LightgbmRuntime):
         graph = _lightgbm(runtime, signature, precision=precision)
+    elif isinstance(runtime, TorchRuntime | KerasRuntime):
+        names = (MATRIX,) if runtime.order else signature.names
+        graph = traced_graph(runtime, rows, names=names, precision=precision, said=said)
     else:
         raise Unsupported("there is no converter to ONNX for models of this flavour")
     outputs = [one.name for one in graph.graph.output]

@@ -7,6 +7,7 @@ child process makes one meanwhile; when it is within tolerance, the model goes o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -14,14 +15,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
 from flyball.kernel.canonical import digest_json
-from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
+from flyball.kernel.errors import FlyballError, InvalidInput, MissingExtra, Unavailable
 from flyball.kernel.logs import get_logger
 from flyball.kernel.runners.child import without_settings
 from flyball.kernel.settings import Settings
@@ -121,6 +122,20 @@ class FastPath:
             return served
         self._begin(model, served, place)
         return served
+
+    def certify(self, model: ModelFolder) -> Certificate:
+        """Return the certificate of a model: the one that is kept, or one that is made now.
+
+        Raises:
+            MissingExtra: the runtime is not installed.
+            Unavailable: the comparison failed.
+        """
+        versions = library_versions()
+        if NEEDED not in versions:
+            raise MissingExtra.named("ONNX Runtime", "onnx")
+        place = self._folder / _key(model.digest, self._tolerance, versions)
+        kept = _find(place, model.digest)
+        return (kept or self._made(model, place)).certificate
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the comparisons under way."""
@@ -226,6 +241,22 @@ class FastPath:
             self._tell(certificate)
         except Exception as error:  # noqa: BLE001 -- who keeps the evidence may be away; the next start tells it again
             _log.warning("certificate_not_reported", reason=repr(error))
+
+
+def certified(model: ModelFolder, settings: Settings, *, allow_pickle: bool) -> Certificate:
+    """Return the certificate of a model by the settings, kept in the home for those who serve it from there.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+        Unavailable: the comparison failed.
+    """
+
+    def unserved(_folder: ModelFolder) -> ServedModel:
+        raise AssertionError("nothing is served here")
+
+    asked = replace(settings, allow_pickle=allow_pickle)
+    with contextlib.closing(FastPath.by(asked, load_original=unserved, tell=lambda _: None)) as path:
+        return path.certify(model)
 
 
 def _described(certificate: Certificate) -> dict[str, str]:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from flyball.kernel.canonical import JsonValue
-from flyball.kernel.errors import Corrupted
+from flyball.kernel.errors import Corrupted, InvalidInput
 from flyball.serving.entities import Array, Columns, Prediction
 
 PARTS_PER_MILLION = 1_000_000
@@ -101,6 +101,22 @@ def read_certificate(content: bytes) -> Certificate:
         return msgspec.json.decode(content, type=Certificate)
     except msgspec.DecodeError as error:
         raise Corrupted(f"a certificate cannot be read: {error}") from error
+
+
+def certificate_of(content: JsonValue) -> Certificate:
+    """Read a certificate that somebody sends.
+
+    Raises:
+        InvalidInput: it is none, or says something that none says.
+    """
+    try:
+        found = msgspec.convert(content, Certificate)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"this is no parity certificate: {error}", field="certificate") from error
+    strange = sorted(set(content) - found.content().keys()) if isinstance(content, dict) else []
+    if strange:
+        raise InvalidInput(f"a parity certificate has no '{strange[0]}'", field=strange[0])
+    return found
 
 
 def compare(original: Prediction, converted: Prediction) -> Difference:

@@ -16,13 +16,13 @@ from mlflow.models import infer_signature
 from sklearn.datasets import load_breast_cancer
 
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.flavours.conformance import FlavourConformance, Trained
+from flyball.serving.flavours.conformance import FlavourConformance, IsolatedConformance, Trained
 from flyball.serving.served_model import load_model
 
 PINS = ["keras"]
 
 
-class TestKeras(FlavourConformance):
+class TestKeras(FlavourConformance, IsolatedConformance):
     """A network with a layer that behaves otherwise in training."""
 
     @pytest.fixture(scope="class")

@@ -21,7 +21,7 @@ from mlflow.models import infer_signature
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from flyball.kernel.errors import InvalidInput
-from flyball.serving.flavours.conformance import FlavourConformance, Trained
+from flyball.serving.flavours.conformance import FlavourConformance, IsolatedConformance, Trained
 from flyball.serving.flavours.exported import check_program
 from flyball.serving.served_model import load_model
 
@@ -97,7 +97,7 @@ def exported(net: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class TestExported(FlavourConformance):
+class TestExported(FlavourConformance, IsolatedConformance):
     """A program over a matrix."""
 
     @pytest.fixture(scope="class")

@@ -205,7 +205,7 @@ def test_a_model_without_a_converter_says_so() -> None:
     columns = {"price": np.zeros(1)}
     signature = Signature(inputs=(ColumnSpec(name="price", kind=ColumnKind.DOUBLE),))
     with pytest.raises(Unsupported, match="no converter"):
-        convert(Plain(), signature, precision="float32", said=Plain().predict(columns))
+        convert(Plain(), signature, precision="float32", rows=columns, said=Plain().predict(columns))
 
 
 def test_a_small_sample_decides_nothing(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from starlette.responses import StreamingResponse
 
 from flyball.governance.permissions import Permission
-from flyball.kernel.canonical import Digest, parse_json
-from flyball.kernel.errors import InvalidInput, NotFound
+from flyball.kernel.canonical import Digest, JsonValue, parse_json
+from flyball.kernel.errors import Conflict, InvalidInput, NotFound
 from flyball.monitoring.evidence import check_evidence
-from flyball.registry import Decision, ModelVersion, Policy
+from flyball.registry import Decision, EvidenceKind, ModelVersion, Policy
 from flyball.registry.naming import parse_evidence_kind, parse_version
 from flyball.server.model_inputs import model_entries
 from flyball.server.routing import Call, Route
+from flyball.serving.parity import certificate_of
 from flyball.wire.v1 import models as shapes
 
 # The sketches of two hundred columns are three million bytes.
@@ -58,14 +59,27 @@ def attach(call: Call[None]) -> shapes.ModelVersionInfo:
     """Attach evidence that was made elsewhere."""
     platform, name, number = call.platform, call.path["name"], parse_version(call.path["version"])
     kind = parse_evidence_kind(call.path["kind"])
-    platform.registry.get_version(name, number)
+    found = platform.registry.get_version(name, number)
     try:
         content = parse_json(b"".join(call.chunks(MOST_EVIDENCE_BYTES)))
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the evidence is no JSON: {error}", field="body") from error
-    check_evidence(kind, content)
+    if kind is EvidenceKind.PARITY:
+        _check_parity(content, found)
+    else:
+        check_evidence(kind, content)
     platform.registry.attach(name, number, kind, platform.artifacts.put_json(content), actor=call.actor)
     return version(call)
+
+
+def _check_parity(content: JsonValue, version: ModelVersion) -> None:
+    certificate = certificate_of(content)
+    if certificate.model_digest != version.digest:
+        raise Conflict(
+            f"the certificate is about the files {certificate.model_digest[:16]}..., {version.name}/{version.version} has "
+            f"{version.digest[:16]}...",
+            field="model_digest",
+        )
 
 
 def publish(call: Call[shapes.NewPolicy]) -> shapes.PolicyInfo:
@@ -140,7 +154,7 @@ ROUTES = (
         permission=Permission.REGISTRY_WRITE,
         handler=attach,
         response=shapes.ModelVersionInfo,
-        summary="Attach a profile, a baseline or sketches to a model version",
+        summary="Attach a profile, a baseline, sketches or a parity certificate to a model version",
         streamed=True,
     ),
     Route(

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.kernel.settings import Settings
 from flyball.serving.entities import Array, Columns, Matrix, Prediction
 from flyball.serving.flavours import offered_flavours, open_flavour
+from flyball.serving.isolation.placement import IsolationChoice
+from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.model_folder import MLMODEL, read_model_folder
-from flyball.serving.served_model import ServedModel, load_model
+from flyball.serving.served_model import Place, ServedModel, load_model
 from flyball.serving.signature import NamedRows
 
 THREADS, ROUNDS = 8, 5
@@ -158,6 +161,28 @@ class FlavourConformance:
                 load_model(trained.folder, allow_pickle=False)
         else:
             assert load_model(trained.folder, allow_pickle=False).signature.inputs
+
+
+class IsolatedConformance:
+    """What holds for a flavour whose model runs in a process of its own; add it to one subclass of `FlavourConformance`."""
+
+    def test_it_answers_in_a_process_of_its_own_as_it_does_here(self, trained: Trained, tmp_path: Path) -> None:
+        here = load_model(trained.folder, allow_pickle=trained.pickled)
+        isolation = IsolationRules.by(Settings(home=tmp_path, isolation=IsolationChoice.ALWAYS.value)).open()
+        there = load_model(trained.folder, allow_pickle=trained.pickled, isolation=isolation)
+        try:
+            assert there.about["place"] == Place.ISOLATED
+            assert there.outside_bytes > 0
+            parts = [dict(trained.rows), *(_part(trained.rows, start=start, step=THREADS) for start in range(THREADS))]
+            with ThreadPoolExecutor(THREADS) as pool:
+                found = list(pool.map(there.predict, parts))
+            for part, prediction in zip(parts, found, strict=True):
+                assert _bytes(prediction) == _bytes(here.predict(part))
+            name = next(iter(trained.rows))
+            with pytest.raises(InvalidInput, match=name):
+                there.predict({other: values for other, values in trained.rows.items() if other != name})
+        finally:
+            there.close()
 
 
 def _copy(trained: Trained, into: Path) -> Path:

@@ -32,14 +32,23 @@ class KerasFlavour:
         refuse_newer(spec, "keras_version", installed=keras.__version__, library="Keras")
         file = model_file(spec, "data", FILE)
         model = reading(file, lambda: keras.saving.load_model(file, compile=False, safe_mode=True))
-        return KerasRuntime(model, spec.signature, to_numpy=keras.ops.convert_to_numpy)
+        backend = str(keras.config.backend())
+        return KerasRuntime(model, spec.signature, to_numpy=keras.ops.convert_to_numpy, backend=backend)
 
 
 class KerasRuntime:
     """A model called for inference: layers that only work in training, such as dropout, do nothing. Threads may share it."""
 
-    def __init__(self, model: Any, signature: Signature, *, to_numpy: Any) -> None:  # noqa: ANN401 -- without types
-        self._model = model
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 -- without types
+        signature: Signature,
+        *,
+        to_numpy: Any,  # noqa: ANN401 -- likewise
+        backend: str,
+    ) -> None:
+        self.model = model
+        self.backend = backend
         self._to_numpy = to_numpy
         self._names = signature.names
         self._tensors = signature.inputs[0].tensor is not None
@@ -47,19 +56,25 @@ class KerasRuntime:
             numbers_only(signature, library="Keras")
         self._stack = stacker(signature)
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns of the matrix that the model takes; nothing where it takes tensors."""
+        return () if self._tensors else self._names
+
+    def arrays(self, columns: Columns) -> list[Array]:
+        """Return what the model is given, an array for each input."""
+        return [columns[name] for name in self._names] if self._tensors else [self._stack(columns)]
+
     def predict(self, columns: Columns) -> Prediction:
         try:
-            said = self._model(self._input(columns), training=False)
+            said = self.model(self._input(columns), training=False)
         except Exception as error:  # each backend refuses shapes and types in its own way
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
         return prediction_of({name: self._array(one) for name, one in _named(said).items()})
 
     def _input(self, columns: Columns) -> object:
-        if not self._tensors:
-            return np.array(self._stack(columns))
-        if len(self._names) == 1:
-            return np.array(columns[self._names[0]])
-        return {name: np.array(columns[name]) for name in self._names}
+        given = [np.array(values) for values in self.arrays(columns)]
+        return given[0] if len(given) == 1 else dict(zip(self._names, given, strict=True))
 
     def _array(self, one: Any) -> Array:  # noqa: ANN401 -- a tensor of any backend
         found: Array = self._to_numpy(one.detach() if hasattr(one, "detach") else one)

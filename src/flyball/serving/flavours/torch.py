@@ -43,7 +43,7 @@ class TorchRuntime:
     """A module without gradients, on the CPU. Threads may share it as long as its `forward` only reads."""
 
     def __init__(self, module: Any, signature: Signature) -> None:  # noqa: ANN401 -- without types
-        self._module = module
+        self.module = module
         self._names = signature.names
         self._tensors = signature.inputs[0].tensor is not None
         if not self._tensors:
@@ -51,14 +51,22 @@ class TorchRuntime:
         # As MLflow feeds it: a frame becomes 32-bit floats, a matrix keeps its type.
         self._stack = stacker(signature, dtype=np.float32 if signature.named else None)
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns of the matrix that the module takes; nothing where it takes tensors."""
+        return () if self._tensors else self._names
+
+    def arrays(self, columns: Columns) -> list[Array]:
+        """Return what the module is given."""
+        return [columns[name] for name in self._names] if self._tensors else [self._stack(columns)]
+
     def predict(self, columns: Columns) -> Prediction:
         import torch
 
-        # Copied, because a module may write to its inputs, and what a caller gave is not ours to change.
-        given = [columns[name] for name in self._names] if self._tensors else [self._stack(columns)]
         try:
             with torch.inference_mode():
-                said = self._module(*(torch.from_numpy(np.array(values)) for values in given))
+                # Copied, because a module may write to its inputs, and what a caller gave is not ours to change.
+                said = self.module(*(torch.from_numpy(np.array(values)) for values in self.arrays(columns)))
         except (RuntimeError, TypeError, ValueError, IndexError) as error:  # how PyTorch refuses shapes and types
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
         return prediction_of(_outputs(said))
