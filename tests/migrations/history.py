@@ -5,7 +5,7 @@ of rows, `null` for a table that it dropped. A table that a revision does not na
 state the same facts at every revision, so what is put in at an earlier one and upgraded must equal what the later files say.
 
 A revision that fills a new table from rows of an older one names both under `$filled` (new → old); any other new
-table must be empty afterwards.
+table must be empty afterwards. Bytes stand as `{"$bytes": "<hexadecimal>"}`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from flyball.server import migrations
 
 ROWS = Path(__file__).with_name("rows")
 FILLED = "$filled"
+BYTES = "$bytes"
 BOOKKEEPING = "alembic_version"
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -139,4 +140,9 @@ def _reflect(engine: Engine) -> MetaData:
 
 
 def _read(revision: str) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads((ROWS / f"{revision}.json").read_text(encoding="utf-8")))
+    text = (ROWS / f"{revision}.json").read_text(encoding="utf-8")
+    return cast("dict[str, Any]", json.loads(text, object_hook=_with_bytes))
+
+
+def _with_bytes(found: dict[str, Any]) -> object:
+    return bytes.fromhex(found[BYTES]) if set(found) == {BYTES} else found
