@@ -138,7 +138,7 @@ def _calibrate(
     if not monitor.alarms.stated or reference.profile is None:
         return None
     first, end = past.span()
-    span = whole_windows(monitor, first, min(end, until_ms))
+    span = whole_windows(monitor, first, min(end, until_ms), features=len(reference.profile.columns))
     step = max(monitor.window_ms, DAY_MS) * 8
     tables = (past.read(at, min(at + step, span.end_ms)) for at in range(span.start_ms, span.end_ms, step))
     return thresholds_on(tables, span, monitor=monitor, version=version, profile=reference.profile).calibration

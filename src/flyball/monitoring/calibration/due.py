@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flyball.measures.permutation import fewest_for
+from flyball.monitoring.calibration.history import MOST_CELLS
 from flyball.monitoring.calibration.verbs import CalibrationRequest, Calibrations
-from flyball.monitoring.entities import WindowState
+from flyball.monitoring.entities import WindowReport
 from flyball.monitoring.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def calibrate_when_due(
     calibrations: Calibrations, stores: Stores, monitor: Monitor, *, actor: str, fence: Callable[[], None]
 ) -> None:
-    """Calibrate on the windows of the newest version, where they are enough and nobody has calibrated it yet.
+    """Calibrate on the windows of the newest version, where they are enough and no calibration says a rate yet.
 
     What the version served until now counts as normal from then on; whoever knows better calibrates by hand with other dates.
     """
@@ -25,18 +26,19 @@ def calibrate_when_due(
         return
     last = stores.reports.newest(monitor.name, before_ms=None, limit=1)
     version = last[0].version if last else None
-    if version is None or stores.calibrations.find_digest(monitor.name, version) is not None:
+    kept = None if version is None else stores.calibrations.find(monitor.name, version)
+    if version is None or (kept is not None and kept.known):
         return
-    needed = fewest_for(monitor.alarms.chance(monitor.window_ms))
-    closed = [
-        one for one in stores.monitors.windows(monitor.name, unfinished=False) if one.state is not WindowState.OPEN
-    ]
-    if len(closed) < needed:
+    # Where a calibration has said what it lacks, it is tried again when that is there, and not before.
+    chance = monitor.alarms.chance(monitor.window_ms)
+    needed = fewest_for(chance) if kept is None else max(kept.needed, kept.windows + 1)
+    if len(_of_version(stores, monitor, version, limit=2 * needed)) < needed:
         return
-    mine = [
-        one for one in stores.reports.newest(monitor.name, before_ms=None, limit=len(closed)) if one.version == version
-    ]
-    if len(mine) >= needed:
-        since, until = mine[0].start_ms, mine[-1].end_ms
-        request = CalibrationRequest(since_ms=since, until_ms=until, version=version)
-        calibrations.run(monitor, request, actor=actor, fence=fence)
+    mine = _of_version(stores, monitor, version, limit=MOST_CELLS)
+    request = CalibrationRequest(since_ms=mine[0].start_ms, until_ms=mine[-1].end_ms, version=version)
+    calibrations.run(monitor, request, actor=actor, fence=fence)
+
+
+def _of_version(stores: Stores, monitor: Monitor, version: int, *, limit: int) -> list[WindowReport]:
+    found = stores.reports.newest(monitor.name, before_ms=None, limit=limit)
+    return [one for one in found if one.version == version]

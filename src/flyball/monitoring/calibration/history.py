@@ -17,8 +17,10 @@ from flyball.monitoring.calibration.quality_power import with_quality_power
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION
 
-# Each cell is a row of every feature's matrix: 27 years of days, or 13 months of hours.
+# Each cell is a row of every feature's matrix: 27 years of days, or 13 months of hours; of very many features the last part
+# of a long history, so that the matrices take some 400 MB at most.
 MOST_CELLS = 10_000
+MOST_ROWS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +31,20 @@ class Span:
     end_ms: int
 
 
-def whole_windows(monitor: Monitor, first_ms: int, end_ms: int) -> Span:
-    """Return the whole windows of the monitor between two moments, the last 10,000 cells of them at most."""
+def whole_windows(monitor: Monitor, first_ms: int, end_ms: int, *, features: int = 1) -> Span:
+    """Return the whole windows of the monitor between two moments, the last 10,000 cells of them at most.
+
+    >>> monitor = Monitor(monitor="m", endpoint="e", model="m", window="10s", label_maturity="1d")
+    >>> whole_windows(monitor, 3, 25_000)
+    Span(start_ms=10000, end_ms=20000)
+    >>> whole_windows(monitor, 0, 10**9, features=1_000)
+    Span(start_ms=980000000, end_ms=1000000000)
+    """
     window, origin = monitor.window_ms, monitor.origin_ms
     start = first_ms + (origin - first_ms) % window
     end = end_ms - (end_ms - origin) % window
-    most = MOST_CELLS * cell_length(window) // window * window
+    cells = min(MOST_CELLS, MOST_ROWS // max(1, features))
+    most = cells * cell_length(window) // window * window
     return Span(start_ms=max(start, end - most), end_ms=max(start, end))
 
 

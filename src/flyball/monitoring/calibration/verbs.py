@@ -107,11 +107,12 @@ class Calibrations:
         check_moment(request.until_ms, field="until_ms")
         if request.version is not None and not 0 < request.version < _MOST_VERSIONS:
             raise InvalidInput(f"there is no version {request.version}", field="version")
-        span = self._span(monitor, request)
+        start, end = self._served(monitor, request)
         version = self.champion(monitor) if request.version is None else request.version
         reference = self._references.of(monitor.model, version)
         if reference.profile is None:
             raise InvalidInput(reference.missing[EvidenceKind.PROFILE], field="version")
+        span = whole_windows(monitor, start, end, features=len(reference.profile.columns))
         rows = self._rows(monitor, span)
         made = calibrate_on(rows, span, monitor=monitor, version=version, profile=reference.profile)
         digest = made.digest
@@ -136,7 +137,7 @@ class Calibrations:
             raise InvalidInput(f"endpoint '{monitor.endpoint}' has served nothing yet", field="monitor")
         return version
 
-    def _span(self, monitor: Monitor, request: CalibrationRequest) -> Span:
+    def _served(self, monitor: Monitor, request: CalibrationRequest) -> tuple[int, int]:
         stream = self._log.find_stream(monitor.endpoint)
         start, end = request.since_ms or 0, stream.watermark_ms + 1 if stream else 0
         end = end if request.until_ms is None else min(end, request.until_ms)
@@ -146,7 +147,7 @@ class Calibrations:
                 f"endpoint '{monitor.endpoint}' has no predictions in that time to calibrate '{monitor.name}' on",
                 field="until_ms" if stream else "monitor",
             )
-        return whole_windows(monitor, max(start, min(segment.min_ms for segment in segments)), end)
+        return max(start, min(segment.min_ms for segment in segments)), end
 
     def _rows(self, monitor: Monitor, span: Span) -> Iterator[pa.Table]:
         step = max(monitor.window_ms, DAY_MS)

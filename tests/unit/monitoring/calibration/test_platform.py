@@ -69,6 +69,17 @@ def test_too_short_a_history_is_kept_as_the_reason_why_no_rate_is_stated(world: 
     assert report.drift[0].threshold == 0.5
 
 
+def test_a_calibration_that_lacked_windows_is_made_again_when_they_are_there(world: World) -> None:
+    served(world, days=5, alarms=ALARMS)
+    monitor = world.monitors.get("watch")
+    world.monitors.calibrations.run(monitor, CalibrationRequest(), actor=WHO, fence=no_fence)
+    for day in range(5, 16):
+        world.label(world.serve(day, rows=120))
+        world.monitors.evaluate("watch")
+    assert world.monitors.calibrations.find(monitor).known
+    assert world.kinds().count("monitor.calibrated") == 2
+
+
 def test_the_calibration_of_another_version_says_nothing(world: World) -> None:
     served(world, days=16, alarms=ALARMS)
     world.monitors.evaluate("watch")
