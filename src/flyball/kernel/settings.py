@@ -20,7 +20,7 @@ PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100, "otlp_metrics_s": 3_600}
+_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100, "otlp_metrics_s": 3_600, "prediction_keep_days": 36_500}
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("console", "json"),
@@ -126,6 +126,8 @@ class Settings:
     """Key that callers of `flyball serve` send as bearer token; empty means the one in `<home>/serve.key`, made when there is none."""
     allow_pickle: bool = False
     """Whether a model server may load models stored as pickle; the server itself never does."""
+    prediction_keep_days: int = 0
+    """Days after which predictions and their labels are removed from the prediction log, file by file; 0 keeps them for ever."""
     isolation: str = "auto"
     """Which models run in a process of their own: `auto` (those whose requirements differ from what is installed, in an environment
     made from them), `always` (all), `never` (none: a model that differs is tried in the model server)."""

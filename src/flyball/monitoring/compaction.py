@@ -113,7 +113,7 @@ class Compaction:
             fence()
             for segment in group:
                 self._artifacts.remove(root, f"{segment.arrival:012d}.parquet")
-            self._artifacts.bind(root, f"{_day(group[0])}/{first:012d}-{last:012d}.parquet", blob=blob)
+            self._artifacts.bind(root, merged_name(group), blob=blob)
             self._segments.merge(endpoint, [segment.arrival for segment in group], digest=blob.digest, now_ms=now_ms)
             self._events.record(
                 MonitoringEvent.PREDICTIONS_MERGED,
@@ -164,6 +164,11 @@ def _groups(loose: Sequence[Segment]) -> Iterator[list[Segment]]:
         rows += segment.row_count
     if held:
         yield held
+
+
+def merged_name(group: Sequence[Segment]) -> str:
+    """Return the name of the file that holds the rows of segments, in order of arrival."""
+    return f"{_day(group[0])}/{group[0].arrival:012d}-{group[-1].arrival:012d}.parquet"
 
 
 def _day(segment: Segment) -> str:

@@ -36,6 +36,7 @@ class MonitoringEvent(EventKind):
     ALERT_SINKS_SET = "alert-sinks.set"
     ALERT_TOLD = "alert.told"
     ALERT_TELLING_GIVEN_UP = "alert.telling_given_up"
+    PREDICTIONS_EXPIRED = "predictions.expired"
 
 
 class AnswerKind(StrEnum):

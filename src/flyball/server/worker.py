@@ -26,6 +26,7 @@ from flyball.retraining.loops import Loop
 from flyball.server.courier import Courier
 from flyball.server.exporting import exported
 from flyball.server.platform import Platform
+from flyball.server.retaining import retention_of
 
 SERVICE = "service:pipelines"
 MONITOR_ACTOR = "service:monitor"
@@ -61,6 +62,7 @@ class Worker:
         self._running: dict[str, Future[None]] = {}
         self._left: dict[str, float] = {}
         self._compact_after = 0.0
+        self._retention = retention_of(platform)
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
@@ -202,8 +204,8 @@ class Worker:
         if time.monotonic() < self._compact_after:
             return False
         self._compact_after = time.monotonic() + COMPACTION_EVERY_S
-        compact = self._platform.compaction
-        return self._each("predictions", [(name, functools.partial(self._compact_one, name)) for name in compact.due()])
+        due = sorted({*self._platform.compaction.due(), *self._retention.due()})
+        return self._each("predictions", [(name, functools.partial(self._compact_one, name)) for name in due])
 
     def _compact_one(self, endpoint: str) -> bool:
         lease = self._holdings.take(f"predictions/{endpoint}")
@@ -211,14 +213,18 @@ class Worker:
             return False
         fence = functools.partial(self._platform.leases.fence, lease)
         merged = self._platform.compaction.merge(endpoint, actor=MONITOR_ACTOR, fence=fence)
-        return self._free(endpoint, fence) or bool(merged)
+        # What the last turn expired is swept before this one expires more: between the two, whoever was reading has ended.
+        freed = self._free(endpoint, fence)
+        expired = self._retention.expire(endpoint, actor=MONITOR_ACTOR, fence=fence)
+        return freed or bool(merged or expired)
 
     def _free(self, endpoint: str, fence: Callable[[], None]) -> bool:
         """Free merged bytes; while a backup copies, nothing is deleted."""
         leases, ttl_ms = self._platform.leases, self._platform.settings.lease_ttl_ms
         deletion = leases.acquire(DELETION, holder=self._holder, ttl_ms=ttl_ms)
         try:
-            return bool(self._platform.compaction.free(endpoint, fence=fence))
+            swept = self._retention.sweep(endpoint, fence=fence)
+            return bool(self._platform.compaction.free(endpoint, fence=fence) + swept)
         finally:
             leases.release(deletion)
 

@@ -8,6 +8,7 @@ from flyball.monitoring.sql.losses import SqlLossStore
 from flyball.monitoring.sql.monitors import SqlMonitorStore
 from flyball.monitoring.sql.predictions import SqlPredictionStore
 from flyball.monitoring.sql.reports import SqlReportStore
+from flyball.monitoring.sql.retention import SqlRetentionStore
 from flyball.monitoring.sql.segments import SqlSegmentStore
 from flyball.monitoring.sql.stretches import SqlStretchStore
 
@@ -20,6 +21,7 @@ __all__ = [
     "SqlMonitorStore",
     "SqlPredictionStore",
     "SqlReportStore",
+    "SqlRetentionStore",
     "SqlSegmentStore",
     "SqlStretchStore",
 ]

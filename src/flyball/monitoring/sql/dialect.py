@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -10,6 +11,8 @@ from sqlalchemy.sql.dml import Insert
 
 from flyball.kernel.db import Database
 from flyball.monitoring.ports import Grid
+
+IdT = TypeVar("IdT", str, int)
 
 # Well below the 32,766 parameters that SQLite takes in one statement.
 IDS_PER_QUERY = 5_000
@@ -35,7 +38,7 @@ def upsert(database: Database, table: Table, *, keys: Collection[str], change: C
     )
 
 
-def in_pages(ids: Collection[str]) -> Iterator[list[str]]:
+def in_pages(ids: Collection[IdT]) -> Iterator[list[IdT]]:
     """Cut many ids into as many as one query can take."""
     every = list(ids)
     for start in range(0, len(every), IDS_PER_QUERY):
