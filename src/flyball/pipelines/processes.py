@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from pathlib import Path
 from select import POLLIN, poll
@@ -36,8 +37,8 @@ class ProcessRunner:
     def run(
         self, task: Task, *, folder: Path, environment: Mapping[str, str], timeout_s: float, beat: Callable[[], None]
     ) -> Ended:
+        child = self._start_beating(folder, environment, beat)
         deadline = time.monotonic() + timeout_s
-        child = self._start(folder, environment)
         printed = PrintedText()
         with closing(child.stdout):
             try:
@@ -51,6 +52,20 @@ class ProcessRunner:
         outcome = _outcome(folder)
         reason = "" if outcome is not None else _exit_reason(child.returncode)
         return Ended(outcome=outcome, reason=reason, log=printed.text())
+
+    def _start_beating(self, folder: Path, environment: Mapping[str, str], beat: Callable[[], None]) -> Child:
+        """Start a child. The first one waits for the libraries that it will share, which may take longer than a lease lives."""
+        with ThreadPoolExecutor(1, thread_name_prefix="start") as starting:
+            started = starting.submit(self._start, folder, environment)
+            try:
+                while not wait([started], timeout=LOOK_SECONDS).done:
+                    beat()
+            except BaseException:  # nobody waits for the child any more
+                child = started.result()
+                child.end_group()
+                child.stdout.close()
+                raise
+        return started.result()
 
 
 class PrintedText:
