@@ -88,7 +88,7 @@ prove-monitoring: venv ## alarms keep their stated rate and power: 20 null strea
 
 bench-serving: ## serving beside MLServer, BentoML, LitServe and mlflow models serve, with ratios (needs wrk and h2load)
 	@python3 tools/bootstrap.py frameworks
-	@.venv-frameworks/bin/python -m benchmarks.serving
+	@.venv-frameworks/bin/python -m benchmarks.serving $(ARGS)
 
 changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"

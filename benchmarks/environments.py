@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / ".venv-peers"
+# Where they are already, somebody may say so, and nothing is installed with `--no-build`.
+PEERS = Path(os.environ.get("BENCH_PEERS", ROOT / ".venv-peers"))
 
 
 def make_peers(names: Sequence[str]) -> None:

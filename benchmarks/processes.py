@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-START_S = 180.0
+START_S = 90.0
 END_S = 20.0
 BETWEEN_LOOKS_S = 0.02
 

@@ -1,7 +1,8 @@
 """Compare the model servers in one run: `python -m benchmarks.serving`, or `make bench-serving`.
 
 Prints figures with ratios as it goes, judges them by the table of targets, and writes `docs/benchmarks/serving.md`. Needs `wrk`
-and `h2load` (Debian, Ubuntu: apt-get install wrk nghttp2-client). `--quick` takes two minutes and shows that everything runs.
+and `h2load` (Debian, Ubuntu: apt-get install wrk nghttp2-client). `--quick` takes two minutes and shows that everything runs; the whole is broken off
+after eleven minutes, and says what was left out. `--no-build` takes the peers that are in `.venv-peers` (or where BENCH_PEERS says).
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.environments import ROOT, make_peers
+import psutil
+
+from benchmarks.environments import PEERS, ROOT, make_peers
 from benchmarks.serving import alone, comparing, judging
 from benchmarks.serving.asking import read_subject
 from benchmarks.serving.comparing import Plan
+from benchmarks.serving.killing import killing
 from benchmarks.serving.load import missing_programs
 from benchmarks.serving.models import SLOW
 from benchmarks.serving.overload import overload
@@ -32,9 +36,13 @@ from benchmarks.serving.servers import OURS, SERVERS
 OUT = ROOT / "docs" / "benchmarks" / "serving.md"
 COMPARED = ("logistic-regression", "gradient-boosting", "xgboost", "torch")
 WHOLE, QUICK = Plan(rounds=3, seconds=2), Plan(rounds=1, seconds=1)
-OVERLOAD_S = {WHOLE: 30, QUICK: 3}
+OVERLOAD_S, KILLING_S = {WHOLE: 30, QUICK: 3}, {WHOLE: 12, QUICK: 6}
+PARTS = ("start", "noop", "capture", "grpc", "overload", "kill", "compare")
 # Beyond this a part is broken off, and what it had measured is kept: a server that hangs must not hold up the others.
-PART_S = 240
+PART_S = 180.0
+# No part begins or goes on when the whole run has taken so long; the page is written with what there is.
+WHOLE_S = 11 * 60.0
+LEAST_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", default=",".join(SERVERS))
     parser.add_argument("--models", default=",".join(COMPARED))
-    parser.add_argument("--parts", default="start,noop,capture,grpc,compare,overload")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument(
+        "--no-build", action="store_true", help="install no peer; those that are not there are left out"
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
@@ -70,19 +81,30 @@ def main() -> None:
     if missing:
         raise SystemExit(f"missing: {', '.join(missing)}")
     signal.signal(signal.SIGTERM, _end)
-    make_peers([name for name in asked.servers if name != OURS])
-    run(asked, given.out)
+    report, peers = Report(), [name for name in asked.servers if name != OURS]
+    if given.no_build:
+        for name in peers:
+            if not (PEERS / name / "bin" / "python").exists():
+                report.note(f"{name} is not installed in {PEERS} and was left out")
+                asked.servers.remove(name)
+    else:
+        make_peers(peers)
+    run(asked, given.out, report)
 
 
-def run(asked: Asked, out: Path) -> None:
+def run(asked: Asked, out: Path, report: Report) -> None:
     """Train the models, measure part by part, judge, and write the page."""
-    report, began = Report(), time.monotonic()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="flyball-bench-") as name:
         folder = Path(name)
         _train(folder / "models", sorted({*asked.models, COMPARED[0], *([SLOW] if "overload" in asked.parts else [])}))
         for title, part in _parts(asked, report, folder):
-            print(f"-- {title}, at {time.monotonic() - began:.0f} s", flush=True)
-            with _limited(title, report):
+            taken_s = time.monotonic() - began
+            print(f"-- {title}, at {taken_s:.0f} s", flush=True)
+            if WHOLE_S - taken_s < LEAST_S:
+                report.note(f"{title} was left out: the time for the whole run was over")
+                continue
+            with _limited(title, report, seconds=min(PART_S, WHOLE_S - taken_s)):
                 part()
     judging.judge(report)
     took_min = (time.monotonic() - began) / 60
@@ -103,28 +125,30 @@ def _parts(asked: Asked, report: Report, folder: Path) -> Iterator[tuple[str, Ca
         yield "capture", partial(alone.capturing, first, **common)
     if "grpc" in asked.parts:
         yield "gRPC", partial(alone.rows_over_grpc, first, with_mlserver, **common)
-    for subject in subjects if "compare" in asked.parts else ():
-        yield subject.name, partial(comparing.compare, subject, asked.servers, **common)
     if "overload" in asked.parts:
         slow, seconds = read_subject(models, SLOW), OVERLOAD_S[asked.plan]
         yield "overload", partial(overload, slow, report=report, folder=folder, seconds=seconds)
+    if "kill" in asked.parts:
+        yield "kill", partial(killing, first, report=report, folder=folder, seconds=KILLING_S[asked.plan])
+    for subject in subjects if "compare" in asked.parts else ():
+        yield subject.name, partial(comparing.compare, subject, asked.servers, **common)
 
 
 @contextmanager
-def _limited(title: str, report: Report) -> Iterator[None]:
+def _limited(title: str, report: Report, *, seconds: float) -> Iterator[None]:
     """Break a part off when its time is up; what fails in it ends it alone."""
 
     def stop(_number: int, _frame: object) -> None:
         raise TimeIsUp
 
     signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, PART_S)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     except TimeIsUp:
-        report.note(f"{title} was broken off after {PART_S} s")
-    except SystemExit as error:
-        report.note(f"{title}: {error}")
+        report.note(f"{title} was broken off after {seconds:.0f} s")
+    except (SystemExit, OSError, ValueError, LookupError, psutil.Error, subprocess.SubprocessError) as error:
+        report.note(f"{title}: {error!r}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

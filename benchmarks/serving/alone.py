@@ -22,13 +22,13 @@ STARTS = 3
 SETTLED_REQUESTS = 200
 START, MEMORY = "start to ready", "memory after a few requests"
 NOOP, CAPTURE, GRPC = "share of a no-op POST", "one row, 32 connections, capture", "gRPC, one row, 32 connections"
-WITH, WITHOUT, NO_OP = "capture on", "capture off", "no-op"
+WITH, WITHOUT, NO_OP, NO_OP_AT_ONCE = "capture on", "capture off", "no-op", "no-op at once"
 
 
 def starting(subject: Subject, names: list[str], *, plan: Plan, report: Report, folder: Path) -> None:
     """Start each server alone, several times in turns: how long until it is ready, and what it then holds.
 
-    Ours is started once before: its first start compares the model with its ONNX form and keeps the proof in its home.
+    Ours is started once before: its first start compares the model with its ONNX form and keeps the proof.
     """
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for turn in range(min(plan.rounds, STARTS)):
@@ -49,17 +49,21 @@ def starting(subject: Subject, names: list[str], *, plan: Plan, report: Report, 
 
 
 def beside_noop(subjects: list[Subject], *, plan: Plan, report: Report, folder: Path) -> None:
-    """Measure ours with every model in one process, beside an application that does nothing on the same HTTP server."""
+    """Measure ours with every model in one process, beside applications that do nothing on the same HTTP server.
+
+    One is an ASGI application like any, the other takes its requests without a task, which ours does as well.
+    """
     folders = {subject.name: subject.folder for subject in subjects}
-    with flyball_with(folders, made(folder / "noop")) as ours, _noop() as noop:
-        contenders = {NO_OP: over(noop, _request(MODEL, subjects[0], ours.headers))}
+    with flyball_with(folders, made(folder / "noop")) as ours, _noop() as noop, _noop("at-once") as noop_at_once:
+        nothing = _request(MODEL, subjects[0], ours.headers)
+        contenders = {NO_OP: over(noop, nothing), NO_OP_AT_ONCE: over(noop_at_once, nothing)}
         for subject in subjects:
             contenders[subject.name] = over(ours, _request(subject.name, subject, ours.headers))
         found = in_turns(contenders, plan, report)
     for subject in subjects:
-        if NO_OP in found and subject.name in found:
-            report.add(NOOP, subject.name, NO_OP, rate(found[NO_OP].rate))
-            report.add(NOOP, subject.name, OURS, rate(found[subject.name].rate))
+        for name, server in ((subject.name, OURS), (NO_OP, NO_OP), (NO_OP_AT_ONCE, NO_OP_AT_ONCE)):
+            if name in found:
+                report.add(NOOP, subject.name, server, rate(found[name].rate))
 
 
 def capturing(subject: Subject, *, plan: Plan, report: Report, folder: Path) -> None:
@@ -96,9 +100,9 @@ def made(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _noop() -> Iterator[Running]:
+def _noop(*how: str) -> Iterator[Running]:
     port = free_port()
-    command = [sys.executable, str(ROOT / "benchmarks" / "serving" / "noop.py"), str(port)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "serving" / "noop.py"), str(port), *how]
     with running(command, port=port, ready="/", environment={}) as found:
         yield found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.figures import cost, rate
@@ -30,6 +30,11 @@ class Plan:
 
     rounds: int
     seconds: int
+    warm_up: bool = True
+
+    def shorter(self) -> Plan:
+        """Return a plan for servers that are warm, and for works of which a second says enough."""
+        return replace(self, seconds=WARM_UP_S, warm_up=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +48,11 @@ class Contender:
 def compare(subject: Subject, names: Sequence[str], *, plan: Plan, report: Report, folder: Path) -> None:
     """Measure all servers with one model."""
     with started(names, subject, folder, report) as servers:
-        for connections, add in ((MANY_CONNECTIONS, _add_at_32), (1, _add_at_1)):
-            contenders = {server.name: single(server, subject, connections=connections) for server in servers}
-            _measure(contenders, plan, report, add(subject, report))
+        contenders = {server.name: single(server, subject) for server in servers}
+        _measure(contenders, plan, report, _add_at_32(subject, report))
+        plan = plan.shorter()
+        contenders = {server.name: single(server, subject, connections=1) for server in servers}
+        _measure(contenders, plan, report, _add_at_1(subject, report))
         found = {server.name: _quickest(server, subject, report) for server in servers}
         contenders = {name: contender for name, contender in found.items() if contender is not None}
         _measure(contenders, plan, report, _add_large(subject, report))
@@ -114,10 +121,10 @@ def noted(report: Report, what: str) -> Iterator[None]:
 
 
 def in_turns(contenders: Mapping[str, Contender], plan: Plan, report: Report) -> dict[str, Load]:
-    """Warm each up, then give each its turn in every round; the median of the rounds. What fails is left out."""
+    """Warm each up where the plan says so, then give each its turn in every round; the median. What fails is left out."""
     found: dict[str, list[Load]] = {name: [] for name in contenders}
     broken = set()
-    for turn in range(plan.rounds + 1):
+    for turn in range(0 if plan.warm_up else 1, plan.rounds + 1):
         for name in sorted(set(contenders) - broken, reverse=bool(turn % 2)):
             broken.add(name)
             with noted(report, name), _others_paused(name, contenders):

@@ -12,8 +12,9 @@ from benchmarks.serving.servers import OURS
 CONDITIONS = """while the others are stopped. Answers are held against the model's own predictions before the first round and after the
 last. One process of each predicts, with one thread a library; batching is on: MLServer and LitServe 32 requests or 1 ms, BentoML's
 adaptive one; `mlflow models serve` has none. Ours captures every prediction. One row travels as JSON, 1,000 rows in each server's
-quickest encoding over 4 connections. Ratios say how many times better ours is. Memory is proportional (PSS), of all processes of a
-server."""
+quickest encoding over 4 connections. Ratios say how many times better ours is. The share is of an ASGI application that answers a
+constant on our HTTP server; beside it stands one that takes requests without a task, as ours does. Memory is proportional (PSS), of all
+processes of a server."""
 
 
 def judge(report: Report) -> None:
@@ -31,7 +32,10 @@ def judge(report: Report) -> None:
 
 def conditions(plan: Plan, took_min: float) -> Sequence[str]:
     """Say how it was measured."""
-    rounds = f"A figure is the median of {plan.rounds} rounds of {plan.seconds} s after a warm-up; in each round every server has its turn"
+    rounds = (
+        f"A figure is the median of {plan.rounds} rounds of {plan.seconds} s after a warm-up (of 1 s at one connection and of 1,000 rows); "
+        "in each round every server has its turn"
+    )
     return [
         f"All in one run of {took_min:.0f} minutes on one machine, the load beside the servers on the same cores. {rounds}",
         *CONDITIONS.splitlines(),

@@ -1,4 +1,4 @@
-"""The least that an HTTP server can do for a POST: read the body, answer what a prediction looks like. `python -m ... PORT`."""
+"""The least that an HTTP server can do for a POST: read the body, answer what a prediction looks like. `python noop.py PORT [at-once]`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ HEAD = {
     "status": 200,
     "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))],
 }
+CONTENT_TYPE = ((b"content-type", b"application/json"),)
 BODY = {"type": "http.response.body", "body": ANSWER}
 
 
@@ -29,6 +30,19 @@ async def answer(_scope: Any, receive: Any, send: Any) -> None:
     await send(BODY)
 
 
+class AtOnce:
+    """The same, which takes every request that has arrived whole without a task, as the model server does."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what has not."""
+        await answer(scope, receive, send)
+
+    def quick(self, _scope: Any, _body: bytes, reply: Any) -> bool:
+        """Answer at once."""
+        reply.send(200, CONTENT_TYPE, ANSWER)
+        return True
+
+
 if __name__ == "__main__":
     with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
-        listen_until_signal(answer, listener)
+        listen_until_signal(AtOnce() if "at-once" in sys.argv else answer, listener)

@@ -28,6 +28,7 @@ KEY = "the-key-of-the-benchmark"
 # one millisecond at most, because a longer wait costs more than it brings with models as fast as these.
 MLSERVER_BATCH = {"max_batch_size": 32, "max_batch_time": 0.001}
 OURS = "flyball"
+PROOFS = "fast_path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +54,30 @@ def flyball(folder: Path, home: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def flyball_with(folders: Mapping[str, Path], home: Path, *options: str) -> Iterator[Server]:
-    """Run ours with any number of models, and options of `flyball serve`."""
+def flyball_with(folders: Mapping[str, Path], home: Path, *options: str, **settings: str) -> Iterator[Server]:
+    """Run ours with any number of models, options of `flyball serve`, and settings by their variables.
+
+    What a server has proven of a model's fast form is kept beside its home, so that the next one need not prove it again.
+    """
     port, grpc_port, first = free_port(), free_port(), next(iter(folders))
     environment = _environment(
         FLYBALL_HOME=str(home / "flyball"),
         FLYBALL_LOG_LEVEL="error",
         FLYBALL_SERVE_KEY=KEY,
+        **settings,
     )
+    proofs, kept = home.parent / PROOFS, home / "flyball" / PROOFS
+    (home / "flyball").mkdir(mode=0o700)
+    if proofs.exists():
+        shutil.copytree(proofs, kept)
     command = [str(Path(sys.executable).parent / "flyball"), "serve", *options]
     command += ["--port", str(port), "--grpc-port", str(grpc_port)]
     command += [f"{name}={folder / 'mlflow'}" for name, folder in folders.items()]
     with running(command, port=port, ready="/v2/health/ready", environment=environment, log=home / "log") as found:
         for name in folders:
             _wait_for_the_proof(f"{found.url}/v2/models/{name}")
+        if kept.exists():
+            shutil.copytree(kept, proofs, dirs_exist_ok=True)
         yield Server(
             name=OURS,
             port=port,
