@@ -1,8 +1,9 @@
 """Compare the model servers in one run: `python -m benchmarks.serving`, or `make bench-serving`.
 
 Prints figures with ratios as it goes, judges them by the table of targets, and writes `docs/benchmarks/serving.md`. Needs `wrk`
-and `h2load` (Debian, Ubuntu: apt-get install wrk nghttp2-client). `--quick` takes two minutes and shows that everything runs; the whole is broken off
-after eleven minutes, and says what was left out. `--no-build` takes the peers that are in `.venv-peers` (or where BENCH_PEERS says).
+and `h2load` (Debian, Ubuntu: apt-get install wrk nghttp2-client). `--quick` takes two minutes and shows that everything runs; the
+whole is broken off after eleven minutes, and says what was left out. `--no-build` takes the peers that are in `.venv-peers` (or
+where BENCH_PEERS says).
 """
 
 from __future__ import annotations
