@@ -74,10 +74,45 @@ def windows(name: str) -> None:
     """List what the windows of a monitor showed."""
     found = Client().call("GET", api("monitors", name, "windows"), response=monitors.WindowList)
     rows = [
-        [moment(one.start_ms), one.state, one.rows, one.labelled, _accuracy(one), one.verdict, ", ".join(one.drifted)]
+        [
+            moment(one.start_ms),
+            f"{one.state} r{one.revision}",
+            one.rows,
+            f"{one.labelled} ({one.coverage:.0%})",
+            f"{one.metric} {between(one.value, one.lower, one.upper)}".strip(),
+            one.verdict,
+            f"{one.estimated_metric} {between(one.estimated, one.estimated_lower, one.estimated_upper)}".strip(),
+            one.concept,
+            ", ".join(one.drifted),
+        ]
         for one in found.windows
     ]
-    table(["start", "state", "rows", "labelled", "accuracy", "quality", "drifted"], rows)
+    header = [
+        "start",
+        "state",
+        "rows",
+        "labels",
+        "realised",
+        "quality",
+        "expected without labels",
+        "concept",
+        "drifted",
+    ]
+    table(header, rows)
+    for one in found.windows:
+        for line in lines_beside(one):
+            click.echo(f"{moment(one.start_ms)}  {line}")
+
+
+@monitor.command()
+@click.argument("name")
+@click.argument("start_ms", type=int)
+def revisions(name: str, start_ms: int) -> None:
+    """List the reports of a window: what late labels changed."""
+    path = api("monitors", name, "reports", str(start_ms), "revisions")
+    found = Client().call("GET", path, response=monitors.RevisionList)
+    rows = [revision_row(one) for one in found.revisions]
+    table(["report", "labels", "realised", "quality"], rows)
 
 
 @monitor.command()
@@ -140,7 +175,25 @@ def moment_or_never(time_ms: int) -> str:
     return "nothing yet" if time_ms < 0 else moment(time_ms)
 
 
-def _accuracy(one: monitors.WindowInfo) -> str:
-    if one.accuracy is None or one.lower is None or one.upper is None:
+def revision_row(one: monitors.RevisionInfo) -> list[str]:
+    """Return a report of a window as the cells of a line."""
+    return [
+        f"{'matured again' if one.again else one.state}, revision {one.revision}, {one.added:+} labels",
+        f"{one.labelled} of {one.rows} ({one.coverage:.0%})",
+        between(one.value, one.lower, one.upper),
+        one.verdict,
+    ]
+
+
+def lines_beside(one: monitors.WindowInfo) -> list[str]:
+    """Return what a window says of slices and groups, a line each."""
+    worst = [f"worst slice: {one.worst_slice}"] if one.worst_slice else []
+    return [*worst, *(f"slice {each}" for each in one.slices), *(f"groups by {each}" for each in one.groups)]
+
+
+def between(value: float | None, lower: float | None, upper: float | None) -> str:
+    """Return a figure between its bounds, as far as they are known."""
+    if value is None:
         return "unknown"
-    return f"{one.accuracy:.3f} [{one.lower:.3f}, {one.upper:.3f}]"
+    low, high = ("?" if bound is None else f"{bound:.3f}" for bound in (lower, upper))
+    return f"{value:.3f} [{low}, {high}]"

@@ -202,6 +202,8 @@ class Evaluation:
             "version": report.version,
             "rows": report.rows,
             "labelled": report.labelled,
+            "labelled_before": before.labelled if before else 0,
+            "concept": "unknown" if report.concept is None else str(report.concept.verdict),
             "data": str(report.data_verdict),
             "drifted": [drift.feature for drift in report.drifted],
             "quality": None if report.quality is None else str(report.quality.verdict),

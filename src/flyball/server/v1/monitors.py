@@ -11,6 +11,7 @@ from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import WindowReport
 from flyball.monitoring.monitor import Monitor
 from flyball.server.routing import Call, Route
+from flyball.server.v1.windows import revision_infos, window_info
 from flyball.wire.v1 import monitors as shapes
 
 MOST_REPORTS = 1_000
@@ -43,10 +44,8 @@ def reports(call: Call[shapes.ReportQuery]) -> shapes.ReportList:
 
 def report(call: Call[None]) -> shapes.ReportInfo:
     """Return the newest report of one window."""
-    start = call.path["start_ms"]
-    if not (start.isascii() and start.isdigit()):
-        raise InvalidInput(f"'{start[:40]}' is no start of a window in milliseconds", field="start_ms")
-    return shapes.ReportInfo(report=_report(call.platform.monitors.report(call.path["monitor"], int(start))))
+    found = call.platform.monitors.report(call.path["monitor"], _start(call))
+    return shapes.ReportInfo(report=_report(found))
 
 
 def get(call: Call[None]) -> shapes.MonitorInfo:
@@ -56,7 +55,20 @@ def get(call: Call[None]) -> shapes.MonitorInfo:
 
 def windows(call: Call[None]) -> shapes.WindowList:
     """List what the windows showed."""
-    return shapes.WindowList(windows=[_window(one) for one in call.platform.monitors.reports(call.path["monitor"])])
+    return shapes.WindowList(windows=[window_info(one) for one in call.platform.monitors.reports(call.path["monitor"])])
+
+
+def revisions(call: Call[None]) -> shapes.RevisionList:
+    """List the reports of a window: what each batch of late labels changed."""
+    history = call.platform.monitors.report_history(call.path["monitor"], _start(call))
+    return shapes.RevisionList(revisions=revision_infos(history))
+
+
+def _start(call: Call[None]) -> int:
+    start = call.path["start_ms"]
+    if not (start.isascii() and start.isdigit()):
+        raise InvalidInput(f"'{start[:40]}' is no start of a window in milliseconds", field="start_ms")
+    return int(start)
 
 
 def _report(found: WindowReport) -> dict[str, JsonValue]:
@@ -74,24 +86,6 @@ def _monitor(call: Call[None] | Call[shapes.MonitorDocument], found: Monitor) ->
         watermark_ms=progress.watermark_ms,
         closed_through_ms=progress.closed_through_ms,
         matured_through_ms=progress.matured_through_ms,
-    )
-
-
-def _window(report: WindowReport) -> shapes.WindowInfo:
-    quality = report.quality
-    return shapes.WindowInfo(
-        start_ms=report.start_ms,
-        end_ms=report.end_ms,
-        state=report.state,
-        rows=report.rows,
-        labelled=report.labelled,
-        drifted=[one.feature for one in report.drifted],
-        faults=[f"{one.feature}: {one.detail}" for one in report.faults],
-        accuracy=quality.value if quality else None,
-        lower=quality.lower if quality else None,
-        upper=quality.upper if quality else None,
-        baseline=quality.baseline if quality else None,
-        verdict=quality.verdict if quality else "unknown",
     )
 
 
@@ -145,5 +139,13 @@ ROUTES = (
         handler=report,
         response=shapes.ReportInfo,
         summary="Show the report of one window",
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}/reports/{start_ms}/revisions",
+        permission=Permission.MONITORS_READ,
+        handler=revisions,
+        response=shapes.RevisionList,
+        summary="List the reports of a window, with the labels that each added",
     ),
 )

@@ -60,7 +60,11 @@ class ReportQuery(Body):
 
 
 class WindowInfo(Shape):
-    """What a window showed. `accuracy` and its bounds are None where the evidence is too thin."""
+    """What a window showed. `value`, the watched metric, and its bounds are None where the evidence is too thin.
+
+    `accuracy` is that value when the metric is accuracy. `estimated` and its bounds are what was to be expected without labels.
+    `revision` counts the window's reports; `coverage` is the labelled share of its rows.
+    """
 
     start_ms: int
     end_ms: int
@@ -74,6 +78,41 @@ class WindowInfo(Shape):
     upper: float | None
     baseline: float | None
     verdict: str
+    revision: int
+    coverage: float
+    metric: str
+    value: float | None
+    estimated_metric: str
+    estimated: float | None
+    estimated_lower: float | None
+    estimated_upper: float | None
+    concept: str
+    worst_slice: str
+    slices: list[str]
+    groups: list[str]
+    unknown: dict[str, str]
+
+
+class RevisionInfo(Shape):
+    """A report of a window. `added` counts the labels that came since the report before; `again` says that it had matured."""
+
+    revision: int
+    state: str
+    rows: int
+    labelled: int
+    added: int
+    coverage: float
+    again: bool
+    value: float | None
+    lower: float | None
+    upper: float | None
+    verdict: str
+
+
+class RevisionList(Shape):
+    """The reports of a window, oldest first."""
+
+    revisions: list[RevisionInfo]
 
 
 class WindowList(Shape):

@@ -109,7 +109,7 @@ function showEndpoints(endpoints, unmonitored) {
 }
 
 function showQuality(monitored) {
-  const legend = [["", "accuracy"], ["key-band", "its interval"], ["key-base", "baseline"], ["key-drop", "dropped"]];
+  const legend = [["", "accuracy"], ["key-band", "its interval"], ["key-base", "baseline"], ["key-expected", "expected without labels"], ["key-drop", "dropped"]];
   const figure = ({ loop, windows }) => element("figure", [
     element("figcaption", [element("strong", loop.name), ...legend.map(([key, label]) => element("span", label, { class: key }))]),
     element("div", accuracyChart(windows) ?? soft("No window has enough labels yet."), { class: "scroll" })]);

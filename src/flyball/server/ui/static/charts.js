@@ -15,7 +15,7 @@ const path = (points) => "M" + points.map(([a, b]) => `${a.toFixed(1)},${b.toFix
 
 function scales(judged) {
   const first = judged[0].start_ms, last = judged.at(-1).end_ms;
-  const values = judged.flatMap((one) => [one.lower, one.upper, one.accuracy, one.baseline]).filter((value) => value !== null);
+  const values = judged.flatMap((one) => [one.lower, one.upper, one.accuracy, one.baseline, one.estimated]).filter((value) => value !== null && value !== undefined);
   const low = Math.floor(Math.min(...values) * 20) / 20, high = Math.ceil(Math.max(...values) * 20) / 20;
   const x = (ms) => LEFT + ((ms - first) / (last - first || 1)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => TOP + ((high - value) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
@@ -36,12 +36,12 @@ function point(one, cx, cy) {
   const dropped = one.verdict === "dropped";
   const dot = shape("circle", { cx, cy, r: dropped ? 4 : 2.5, class: dropped ? "drop" : "point" });
   const range = `${(100 * one.accuracy).toFixed(1)} % (${percent(one.lower)} to ${percent(one.upper)})`;
-  dot.append(shape("title", {}, `${day(one.start_ms)}: ${range}, ${one.labelled} labels${dropped ? ", dropped" : ""}`));
+  dot.append(shape("title", {}, `${day(one.start_ms)}: ${range}, ${one.labelled} labels (${percent(one.coverage)}), revision ${one.revision}${dropped ? ", dropped" : ""}`));
   return dot;
 }
 
 export function accuracyChart(windows) {
-  const judged = windows.filter((one) => one.accuracy !== null);
+  const judged = windows.filter((one) => one.accuracy !== null && one.lower !== null && one.upper !== null);
   if (judged.length === 0) return null;
   const scale = scales(judged), { x, y } = scale;
   const middle = (one) => x((one.start_ms + one.end_ms) / 2);
@@ -52,6 +52,9 @@ export function accuracyChart(windows) {
     .flatMap((one) => [[x(one.start_ms), y(one.baseline)], [x(one.end_ms), y(one.baseline)]]);
   svg.append(...axes(scale, judged), shape("path", { d: path([...upper, ...lower]) + "Z", class: "band" }));
   if (based.length) svg.append(shape("path", { d: path(based), class: "base" }));
+  // What was to be expected without labels is drawn apart: it is no part of realised quality.
+  const expected = judged.filter((one) => one.estimated !== null && one.estimated_metric === one.metric);
+  if (expected.length) svg.append(shape("path", { d: path(expected.map((one) => [middle(one), y(one.estimated)])), class: "expected" }));
   svg.append(shape("path", { d: path(judged.map((one) => [middle(one), y(one.accuracy)])), class: "line" }));
   svg.append(...judged.map((one) => point(one, middle(one), y(one.accuracy))));
   return svg;
