@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
 from flyball.kernel.errors import DeadlineExceeded
+from flyball.kernel.logs import get_logger
 from flyball.server.inference.http import ClientGone, Receive
 from flyball.serving.batching import Job
 from flyball.serving.plane import DataPlane, InferJob, Queue
@@ -16,6 +17,9 @@ from flyball.serving.requests import InferAnswer, InferRequest
 
 # A request that takes longer than this is watched: has its client gone away? Watching costs something, so quick ones are not.
 WATCHED_AFTER_S = 0.02
+
+
+_log = get_logger("inference")
 
 
 class Waiter(Protocol):
@@ -126,7 +130,10 @@ class WaitingRoom:
         for job in jobs:
             if self._leave(job):
                 assert job.outcome is not None
-                cast("Waiter", job.tag).settle(job.outcome)
+                try:
+                    cast("Waiter", job.tag).settle(job.outcome)
+                except Exception:  # noqa: BLE001 -- an answer that cannot be sent must not keep those behind it from being sent
+                    _log.error("not_answered", exc_info=True)
 
     def _expire(self, job: InferJob) -> None:
         self.give_up(job, DeadlineExceeded("the time for this request is over; it was given up"))
