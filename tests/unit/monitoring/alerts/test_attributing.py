@@ -132,4 +132,5 @@ def test_a_monitor_names_the_feature_that_costs_most_and_says_by_what_it_ranks(w
     (drop,) = [alert for alert in world.monitors.alerts() if alert.kind is AlertKind.QUALITY_DROP]
     assert (drop.start_ms, drop.end_ms, drop.ranked_by) == (0, DAY_MS, Basis.LABELS)
     assert drop.causes[0].feature == "guilty"
-    assert drop.causes[0].score < drop.causes[-1].score
+    strengths = {cause.feature: cause.score for cause in drop.causes if cause.kind == "drift"}
+    assert strengths["loud"] > strengths["guilty"]  # so it is not by strength that the other one stands first

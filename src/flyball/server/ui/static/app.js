@@ -26,7 +26,7 @@ function element(name, content, attributes = {}) {
 const words = (name) => name.replaceAll("_", " ");
 const short = (digest) => element("code", digest.slice(0, 12), { title: digest });
 const soft = (text) => element("p", text, { class: "soft" });
-const TONES = { promoted: "good", ready: "good", resolved: "good", firing: "bad", failed: "bad", refused: "bad", rolled_back: "bad" };
+const TONES = { promoted: "good", ready: "good", resolved: "good", firing: "bad", failed: "bad", refused: "bad", rolled_back: "bad", given_up: "bad", delivered: "good" };
 const state = (name) => element("span", words(name), { class: TONES[name] ?? "" });
 const text = (content) => ({ content, wide: true });
 
@@ -122,10 +122,55 @@ function showRequests(requests) {
     `${one.champion ?? "–"} → ${one.challenger ?? "–"}`, text(one.reason)]), "None yet."));
 }
 
-function showAlerts(alerts) {
-  show("alerts", alerts, () => table(["window", "kind", "state", "cause", ""], alerts.map((one) => [
-    day(one.window_start_ms), words(one.kind), state(one.state), text(one.cause.slice(0, 2).join("; ")),
-    button("why", () => explain("alert", one.id))]), "None."));
+const SPANS = { m: 60e3, h: 3600e3, d: 86400e3 };
+
+function until(ms) {
+  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+}
+
+async function silence(one) {
+  const asked = window.prompt(`Tell nobody about ${words(one.kind)} alerts of ${one.monitor} for how long? (30m, 2h, 3d)`, "2h");
+  if (asked === null) return;
+  const span = /^([1-9][0-9]{0,3})([mhd])$/.exec(asked.trim());
+  if (!span) throw new Error(`“${asked}” is no span of time: write 30m, 2h or 3d.`);
+  const reason = window.prompt("Why? Everybody sees it.");
+  if (!reason) return;
+  const end_ms = Date.now() + Number(span[1]) * SPANS[span[2]];
+  await api("POST", "alert-silences", { monitor: one.monitor, kind: one.kind, end_ms, reason });
+}
+
+function handle(one, may) {
+  const open = may && one.state !== "resolved";
+  return element("div", [
+    open && one.state === "firing" ? button("acknowledge", () => api("POST", `alerts/${one.id}/acknowledge`)) : null,
+    open ? button("resolve", () => api("POST", `alerts/${one.id}/resolve`)) : null,
+    open && !one.silence ? button("silence", () => silence(one)) : null,
+    button("why", () => explain("alert", one.id))]);
+}
+
+function told(deliveries) {
+  const line = (one) => element("div", [`${one.sink}: `, state(one.state)],
+    { title: one.reason || `${words(one.occasion)}, ${one.attempts} attempts` });
+  return deliveries.length ? element("div", deliveries.map(line)) : "–";
+}
+
+function showAlerts(alerts, me) {
+  const may = me.permissions.includes("alerts:write");
+  const stands = (one) => element("div", [state(one.state),
+    one.silence ? element("div", `silenced until ${until(one.silenced_until_ms)}`, { class: "soft" }) : null]);
+  const cause = (one) => element("div", [one.cause.slice(0, 2).join("; "),
+    one.cause.length > 1 ? element("span", ` (by ${one.ranked_by === "labels" ? "effect on quality" : "strength"})`, { class: "soft" }) : null]);
+  show("alerts", [alerts, may], () => table(["window", "kind", "state", "likely cause", "told", ""], alerts.map((one) => [
+    element("span", day(one.window_start_ms), { id: `alert-${one.id}`, title: `${one.endpoint}, ${one.monitor}` }), words(one.kind),
+    stands(one), text(cause(one)), told(one.deliveries), handle(one, may)]), "None."));
+}
+
+function showSilences(silences, me) {
+  const may = me.permissions.includes("alerts:write");
+  const covers = (one) => Object.entries(one.matcher).map(([name, pattern]) => `${name} ${pattern}`).join(", ");
+  show("silences", [silences, may], () => table(["covers", "until", "by", "reason", ""], silences.map((one) => [
+    covers(one), until(one.end_ms), one.author, text(one.reason),
+    may ? button("end", () => api("POST", `alert-silences/${one.id}/end`)) : ""]), "None."));
 }
 
 async function showAudit() {
@@ -138,8 +183,8 @@ async function showAudit() {
 async function refresh() {
   try {
     const me = await api("GET", "me");
-    const [{ approvals }, { endpoints }, { alerts }, { loops }, { unmonitored }] = await Promise.all(
-      ["approvals", "endpoints", "alerts", "loops", "monitors"].map((path) => api("GET", path)));
+    const [{ approvals }, { endpoints }, { alerts }, { silences }, { loops }, { unmonitored }] = await Promise.all(
+      ["approvals", "endpoints", "alerts", "alert-silences", "loops", "monitors"].map((path) => api("GET", path)));
     const requests = await Promise.all(loops.map((loop) => api("GET", `loops/${encodeURIComponent(loop.name)}/requests`)));
     const windows = await Promise.all(loops.map(
       (loop) => api("GET", `monitors/${encodeURIComponent(loop.monitor)}/windows`).catch(() => ({ windows: [] }))));
@@ -151,7 +196,8 @@ async function refresh() {
     showEndpoints(endpoints, unmonitored);
     showQuality(loops.map((loop, at) => ({ loop: { name: loop.name }, windows: windows[at].windows })));
     showRequests(all);
-    showAlerts(alerts);
+    showAlerts(alerts, me);
+    showSilences(silences, me);
     return true;
   } catch (error) {
     complain(error);
@@ -159,5 +205,9 @@ async function refresh() {
   }
 }
 
-if (await refresh()) showAudit().catch(complain);
+if (await refresh()) {
+  showAudit().catch(complain);
+  // Links in notices lead to their alert, which was not there yet when the browser looked for it.
+  document.getElementById(window.location.hash.slice(1))?.scrollIntoView();
+}
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);
