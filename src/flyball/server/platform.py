@@ -326,7 +326,8 @@ class Platform:
     def figures(self) -> Figures:
         """Return what monitoring tells other tools: the newest of everything."""
         endpoints = {one.name: one.model for one in self.deployments.list() if one.state is EndpointState.ACTIVE}
-        return read_figures(self.figure_store, endpoints=endpoints, now_ms=self.clock.now_ms())
+        silences = self.alerts.silences.active()
+        return read_figures(self.figure_store, endpoints=endpoints, silences=silences, now_ms=self.clock.now_ms())
 
     def set_capture(self, endpoint: str, rules: CaptureRules, *, actor: str) -> Endpoint:
         """Set what an endpoint's prediction log keeps.

@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import update
 from tests.unit.monitoring.conftest import DAY, World
 
-from flyball.monitoring.entities import AlertKind, AlertState, WindowState
+from flyball.monitoring.alerts.matching import Matcher
+from flyball.monitoring.alerts.silences import Silence
+from flyball.monitoring.entities import AlertKind, WindowState
 from flyball.monitoring.exports.families import families
-from flyball.monitoring.exports.figures import ACTIVE, Figures
+from flyball.monitoring.exports.figures import Figures, Standing
 from flyball.monitoring.exports.reading import read_figures
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.sql import SqlAlertStore, SqlFigureStore, SqlLossStore
@@ -19,8 +21,9 @@ from flyball.monitoring.tables import window_reports
 ENDPOINTS = {"live": "model", "bare": "model"}
 
 
-def read(world: World) -> Figures:
-    return read_figures(SqlFigureStore(world.database), endpoints=ENDPOINTS, now_ms=world.clock.now_ms())
+def read(world: World, *silences: Silence) -> Figures:
+    store = SqlFigureStore(world.database)
+    return read_figures(store, endpoints=ENDPOINTS, silences=silences, now_ms=world.clock.now_ms())
 
 
 def watched(world: World) -> World:
@@ -84,15 +87,22 @@ def test_alerts_are_counted_until_they_are_resolved_and_losses_for_ever(everywhe
     losses.report("live", "model", {"queue_full": 4}, actor="service:endpoint")
     live = read(world).endpoints[1]
     assert live.lost_rows == {"queue_full": 7, "spool_full": 1}
-    assert live.alerts == {(AlertKind.CAPTURE_LOSS, AlertState.FIRING): 1}
+    assert live.alerts == {(AlertKind.CAPTURE_LOSS, Standing.FIRING): 1}
+    silence = Silence(
+        id="s",
+        matcher=Matcher(endpoint="li*"),
+        start_ms=0,
+        end_ms=1,
+        reason="known",
+        author="user:ann",
+        created_ms=0,
+    )
+    assert read(world, silence).endpoints[1].alerts == {(AlertKind.CAPTURE_LOSS, Standing.SILENCED): 1}
     world.monitors.acknowledge(alert.id, actor="user:ann")
-    assert read(world).endpoints[1].alerts == {(AlertKind.CAPTURE_LOSS, AlertState.ACKNOWLEDGED): 1}
+    assert read(world, silence).endpoints[1].alerts == {(AlertKind.CAPTURE_LOSS, Standing.ACKNOWLEDGED): 1}
+    assert read(world).endpoints[1].alerts == {(AlertKind.CAPTURE_LOSS, Standing.ACKNOWLEDGED): 1}
     world.monitors.resolve(alert.id, actor="user:ann")
     assert (read(world).endpoints[1].alerts, read(world).endpoints[1].lost_rows) == ({}, live.lost_rows)
-
-
-def test_every_state_but_resolved_is_told() -> None:
-    assert set(ACTIVE) == set(AlertState) - {AlertState.RESOLVED}
 
 
 def test_a_report_that_cannot_be_read_is_told_and_hides_no_other_monitor(world: World) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from flyball.kernel.errors import InvalidInput, MissingExtra, Unavailable
 from flyball.kernel.telemetry import Family
-from flyball.monitoring.entities import AlertKind, AlertState
+from flyball.monitoring.entities import AlertKind
 from flyball.monitoring.exports.families import KINDS_OF_ENDPOINTS, PREFIX
+from flyball.monitoring.exports.figures import Standing
 
 # At most a thousand are taken at once.
 PUT_AT_ONCE = 500
@@ -113,7 +114,7 @@ class CloudWatch:
                 "AlarmName": f"{self._namespace}-{one.monitor}-{kind.value}",
                 "AlarmDescription": f"Monitor {one.monitor} has an alert of kind {kind.value} that nobody looks after. {runbook}",
                 "MetricName": f"{PREFIX}_alerts",
-                "Dimensions": _dimensions({**about, "kind": kind.value, "state": AlertState.FIRING.value}),
+                "Dimensions": _dimensions({**about, "kind": kind.value, "state": Standing.FIRING.value}),
                 "Statistic": "Maximum",
                 "ComparisonOperator": "GreaterThanThreshold",
                 "Threshold": 0.0,
@@ -136,7 +137,7 @@ class CloudWatch:
 def metric_data(families: Sequence[Family], *, now_s: float) -> list[dict[str, Any]]:
     """Return the samples as CloudWatch takes them: moments as ages, the model left out, because its endpoint says it.
 
-    Alerts are told while they are firing only, and facts that never change not at all: each series is billed.
+    Alerts are told while they fire and are heard, and facts that never change not at all: each series is billed.
     What is no number (CloudWatch has none for it) is left out.
     """
     return [
@@ -150,7 +151,7 @@ def metric_data(families: Sequence[Family], *, now_s: float) -> list[dict[str, A
         for family in families
         if not family.name.endswith("_info")
         for sample in family.samples
-        if sample.labels.get("state", AlertState.FIRING) == AlertState.FIRING and math.isfinite(sample.value)
+        if sample.labels.get("state", Standing.FIRING) == Standing.FIRING and math.isfinite(sample.value)
     ]
 
 

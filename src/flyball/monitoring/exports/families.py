@@ -8,7 +8,7 @@ from functools import partial
 import flyball
 from flyball.kernel.telemetry import Family, FamilyKind, Sample
 from flyball.monitoring.entities import AlertKind, WindowReport
-from flyball.monitoring.exports.figures import ACTIVE, Figures, MonitorFigures
+from flyball.monitoring.exports.figures import Figures, MonitorFigures, Standing
 from flyball.monitoring.exports.per_feature import feature_families
 from flyball.monitoring.exports.quality import part_families, quality_families
 from flyball.monitoring.exports.rate import rate_families
@@ -50,7 +50,7 @@ def installation_families(figures: Figures) -> Iterator[Family]:
             )
             for one in endpoints
             for kind in KINDS_OF_ENDPOINTS
-            for state in ACTIVE
+            for state in Standing
         ],
     )
     yield Family(
@@ -97,7 +97,7 @@ def _alerts(monitors: Sequence[MonitorFigures]) -> Family:
             for one in monitors
             for kind in AlertKind
             if kind not in KINDS_OF_ENDPOINTS
-            for state in ACTIVE
+            for state in Standing
         ],
     )
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
 
-from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
+from flyball.monitoring.entities import AlertKind, WindowReport
 from flyball.monitoring.monitor import Monitor
 
-ACTIVE = tuple(state for state in AlertState if state is not AlertState.RESOLVED)
+
+class Standing(StrEnum):
+    """Who has to do with an alert that is not resolved."""
+
+    FIRING = "firing"
+    """Nobody has said anything."""
+    ACKNOWLEDGED = "acknowledged"
+    """Somebody looks after it."""
+    SILENCED = "silenced"
+    """It fires, and somebody has said beforehand that it should not be heard."""
+
+
+Counted: TypeAlias = Mapping[tuple[AlertKind, Standing], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +40,7 @@ class MonitorFigures:
     closed: WindowReport | None = None
     mature: WindowReport | None = None
     unreadable: bool = False
-    alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
+    alerts: Counted = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -43,7 +57,7 @@ class EndpointFigures:
     monitors: int
     captured_rows: int = 0
     lost_rows: Mapping[str, int] = field(default_factory=dict)
-    alerts: Mapping[tuple[AlertKind, AlertState], int] = field(default_factory=dict)
+    alerts: Counted = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
+from flyball.monitoring.entities import Alert, WindowReport
 from flyball.monitoring.monitor import Monitor
 
 
@@ -48,6 +48,6 @@ class FigureStore(Protocol):
         """
         ...
 
-    def active_alerts(self) -> Mapping[tuple[str, AlertKind, AlertState], int]:
-        """Count the alerts that are not resolved, by monitor, kind and state."""
+    def active_alerts(self) -> Sequence[Alert]:
+        """Return the alerts that are not resolved; a monitor has at most one of a kind."""
         ...

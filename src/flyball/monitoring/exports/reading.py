@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flyball.kernel.errors import Corrupted
-from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
-from flyball.monitoring.exports.figures import EndpointFigures, Figures, MonitorFigures
+from flyball.monitoring.alerts.silences import Silence, silence_of
+from flyball.monitoring.entities import Alert, AlertKind, AlertState, WindowReport
+from flyball.monitoring.exports.figures import Counted, EndpointFigures, Figures, MonitorFigures, Standing
 from flyball.monitoring.exports.ports import FigureStore, Look, Tally
 from flyball.monitoring.losses import WATCHER
 
-Counted = Mapping[tuple[AlertKind, AlertState], int]
 
-
-def read_figures(store: FigureStore, *, endpoints: Mapping[str, str], now_ms: int) -> Figures:
+def read_figures(
+    store: FigureStore, *, endpoints: Mapping[str, str], silences: Sequence[Silence], now_ms: int
+) -> Figures:
     """Return what all monitors found last.
 
     Args:
         store: where it is kept.
         endpoints: the models by the names of the endpoints that answer, so that those nobody watches are told as well.
+        silences: those that hold now.
         now_ms: the moment of the figures.
     """
     looks, tallies = store.looks(), store.tallies()
-    alerts: dict[str, dict[tuple[AlertKind, AlertState], int]] = {}
-    for (monitor, kind, state), count in store.active_alerts().items():
-        alerts.setdefault(monitor, {})[kind, state] = count
+    alerts: dict[str, Counter[tuple[AlertKind, Standing]]] = {}
+    for alert in store.active_alerts():
+        alerts.setdefault(alert.monitor, Counter())[alert.kind, _standing(alert, silences)] += 1
     watched = Counter((look.monitor.endpoint, look.monitor.model) for look in looks)
     return Figures(
         now_ms=now_ms,
@@ -35,6 +37,12 @@ def read_figures(store: FigureStore, *, endpoints: Mapping[str, str], now_ms: in
             for name, model in sorted(endpoints.items())
         ],
     )
+
+
+def _standing(alert: Alert, silences: Sequence[Silence]) -> Standing:
+    if alert.state is AlertState.ACKNOWLEDGED:
+        return Standing.ACKNOWLEDGED
+    return Standing.FIRING if silence_of(alert, silences) is None else Standing.SILENCED
 
 
 def _monitor(store: FigureStore, look: Look, tallies: Mapping[str, Tally], alerts: Counted) -> MonitorFigures:

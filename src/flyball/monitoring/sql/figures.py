@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Row, and_, func, select
+from sqlalchemy import Row, and_, select
 
 from flyball.kernel.db import Database
 from flyball.monitoring.codec import decode
-from flyball.monitoring.entities import AlertKind, AlertState, WindowReport, WindowState
-from flyball.monitoring.exports.figures import ACTIVE
+from flyball.monitoring.entities import Alert, AlertState, WindowReport, WindowState
 from flyball.monitoring.exports.ports import Look, Tally
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.tables import (
@@ -62,15 +61,11 @@ class SqlFigureStore:
             return closed, closed if mature is not None else None
         return closed, self._report(mature)
 
-    def active_alerts(self) -> dict[tuple[str, AlertKind, AlertState], int]:
-        counted = alerts.c.monitor, alerts.c.kind, alerts.c.state
-        active = alerts.c.state.in_([str(state) for state in ACTIVE])
-        query = select(*counted, func.count().label("number")).where(active).group_by(*counted).order_by(*counted)
+    def active_alerts(self) -> list[Alert]:
+        active = [str(state) for state in AlertState if state is not AlertState.RESOLVED]
+        query = select(alerts.c.content).where(alerts.c.state.in_(active)).order_by(alerts.c.id)
         with self._database.read() as connection:
-            return {
-                (row.monitor, AlertKind(row.kind), AlertState(row.state)): int(row.number)
-                for row in connection.execute(query)
-            }
+            return [decode(row.content, Alert) for row in connection.execute(query)]
 
     def _reported(self, monitor: str) -> Iterator[Row[tuple[object, ...]]]:
         mine = and_(monitor_windows.c.monitor == monitor, monitor_windows.c.revision > 0)
