@@ -15,6 +15,7 @@ from tests.protocol.serving import TrackingServer
 from flyball.kernel.telemetry import CONTENT_TYPE, Family, Sample, exposition
 from flyball.monitoring.entities import AlertKind
 from flyball.monitoring.exports.families import families
+from flyball.server.installation import figures_of
 from flyball.server.platform import Platform
 
 MONITOR = {"monitor": "elec-production", "endpoint": "live", "model": "elec"}
@@ -135,7 +136,7 @@ def test_a_scraper_needs_no_more_than_a_viewers_token(server: TrackingServer, to
 
 
 def test_features_beyond_the_limit_are_counted_and_those_that_drifted_come_first(watched: TrackingServer) -> None:
-    told = {one.name: one.samples for one in families(watched.platform.figures(), features=1)}
+    told = {one.name: one.samples for one in families(figures_of(watched.platform), features=1)}
     assert [sample.labels["feature"] for sample in told["flyball_monitor_drift_effect"]] == ["demand"]
     assert [sample.value for sample in told["flyball_monitor_features_left_out"]] == [3]
     assert len(told["flyball_monitor_data_fault_ratio"]) == 1
@@ -153,7 +154,7 @@ def statements(platform: Platform) -> Iterator[int]:
     try:
         while True:
             seen.clear()
-            platform.figures()
+            figures_of(platform)
             yield len(seen)
     finally:
         event.remove(engine, "before_cursor_execute", note)

@@ -13,6 +13,7 @@ from flyball.kernel.telemetry import Family, Reporter
 from flyball.kernel.telemetry.reporting import FamilySink
 from flyball.monitoring.exports.cloudwatch import CloudWatch
 from flyball.monitoring.exports.families import families, installation_families, monitor_families
+from flyball.server.installation import figures_of
 from flyball.server.platform import Platform
 from flyball.server.reporting import otlp_metrics
 
@@ -68,9 +69,9 @@ def _read_if_mine(export: Export, holdings: Holdings) -> Sequence[Family]:
 
 
 def _everything(platform: Platform) -> Sequence[Family]:
-    return families(platform.figures(), features=platform.settings.metrics_features)
+    return families(figures_of(platform), features=platform.settings.metrics_features)
 
 
 def _without_features(platform: Platform) -> Sequence[Family]:
-    figures = platform.figures()
+    figures = figures_of(platform)
     return [*installation_families(figures), *monitor_families(figures.monitors)]

@@ -12,6 +12,7 @@ from flyball.kernel.telemetry import CONTENT_TYPE, exposition
 from flyball.monitoring.exports.families import families, installation_families, monitor_families
 from flyball.monitoring.exports.prometheus import RUNBOOK_PATH, TARGETS_PATH
 from flyball.monitoring.exports.runbook import runbook_page
+from flyball.server.installation import figures_of
 from flyball.server.routing import PUBLIC, Call, Route
 from flyball.server.ui.routes import SECURITY
 from flyball.wire.v1 import figures as shapes
@@ -20,13 +21,13 @@ from flyball.wire.v1 import figures as shapes
 def metrics(call: Call[None]) -> Response:
     """Tell what monitoring found last."""
     platform = call.platform
-    page = exposition(families(platform.figures(), features=platform.settings.metrics_features))
+    page = exposition(families(figures_of(platform), features=platform.settings.metrics_features))
     return Response(page, headers={"content-type": CONTENT_TYPE})
 
 
 def listing(call: Call[None]) -> shapes.FigureList:
     """Tell what monitoring found last, as values."""
-    figures = call.platform.figures()
+    figures = figures_of(call.platform)
     told = [*installation_families(figures), *monitor_families(figures.monitors)]
     return shapes.FigureList(
         families=[

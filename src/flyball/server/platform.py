@@ -12,7 +12,7 @@ from flyball.artifacts.opening import open_blob_store
 from flyball.artifacts.sql import SqlNameStore
 from flyball.datasets import Datasets, DatasetVersion
 from flyball.datasets.sql import SqlDatasetStore
-from flyball.deployment.entities import Endpoint, EndpointState, EndpointStatus
+from flyball.deployment.entities import Endpoint, EndpointStatus
 from flyball.deployment.service import Deployments
 from flyball.deployment.sql import SqlDeploymentStore
 from flyball.governance.access import Access
@@ -32,8 +32,6 @@ from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
 from flyball.monitoring.compaction import Compaction
 from flyball.monitoring.evaluation import Stores
-from flyball.monitoring.exports.figures import Figures
-from flyball.monitoring.exports.reading import read_figures
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
@@ -41,7 +39,6 @@ from flyball.monitoring.service import Monitors
 from flyball.monitoring.sql import (
     SqlAlertStore,
     SqlCalibrationStore,
-    SqlFigureStore,
     SqlLabelStore,
     SqlLossStore,
     SqlMonitorStore,
@@ -227,11 +224,6 @@ class Platform:
         return open_alerts(self.settings, self.database, egress=self.egress, events=self.events, clock=self.clock)
 
     @cached_property
-    def figure_store(self) -> SqlFigureStore:
-        """The newest of everything that is watched."""
-        return SqlFigureStore(self.database)
-
-    @cached_property
     def monitors(self) -> Monitors:
         """Windows, reports and alerts."""
         database = self.database
@@ -322,12 +314,6 @@ class Platform:
     def is_busy(self, loop: Loop) -> bool:
         """Tell whether a loop will act without further traffic and without a person."""
         return self.monitors.has_work(loop.monitor) or self.conductor.is_due(loop)
-
-    def figures(self) -> Figures:
-        """Return what monitoring tells other tools: the newest of everything."""
-        endpoints = {one.name: one.model for one in self.deployments.list() if one.state is EndpointState.ACTIVE}
-        silences = self.alerts.silences.active()
-        return read_figures(self.figure_store, endpoints=endpoints, silences=silences, now_ms=self.clock.now_ms())
 
     def set_capture(self, endpoint: str, rules: CaptureRules, *, actor: str) -> Endpoint:
         """Set what an endpoint's prediction log keeps.
