@@ -44,11 +44,33 @@ def set_monitor(path: Path) -> None:
     click.echo(f"{made.name} watches endpoint {made.endpoint}")
 
 
+@monitor.command()
+@click.argument("endpoint")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the file here instead of printing it."
+)
+@click.option("--set", "put", is_flag=True, help="Set the monitor at once.")
+def init(endpoint: str, out: Path | None, *, put: bool) -> None:
+    """Propose a monitor for an endpoint, from what its version carries and from its traffic."""
+    body = monitors.NewProposal(put=put)
+    found = Client().call("POST", api("endpoints", endpoint, "monitor"), body=body, response=monitors.Proposal)
+    why = "".join(f"# {key}: {reason}\n" for key, reason in found.reasons.items() if reason)
+    if out is None:
+        click.echo(why + found.document, nl=False)
+    else:
+        out.write_text(why + found.document, encoding="utf-8")
+    click.echo(
+        f"monitor {found.name} is set" if put else "set it with 'flyball monitor set FILE', or by --set", err=True
+    )
+
+
 @monitor.command("list")
 def list_monitors() -> None:
     """List monitors, and the endpoints that answer without one."""
     found = Client().call("GET", api("monitors"), response=monitors.MonitorList)
     rows = [[one.name, one.endpoint, one.model, moment_or_never(one.matured_through_ms)] for one in found.monitors]
+    for bare in found.unmonitored:
+        click.echo(f"{bare.endpoint} has no monitor: flyball monitor init {bare.endpoint}", err=True)
     rows += [["not monitored", one.endpoint, f"{one.model}/{one.version}", ""] for one in found.unmonitored]
     table(["monitor", "endpoint", "model", "judged through"], rows)
 

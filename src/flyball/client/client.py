@@ -16,7 +16,7 @@ from flyball.client.failures import raise_for
 from flyball.client.paths import api, versioned
 from flyball.kernel.errors import FlyballError, InvalidInput, Unauthenticated, Unavailable
 from flyball.kernel.settings import Settings, load_settings
-from flyball.wire.v1 import Done, datasets, models
+from flyball.wire.v1 import Done, datasets, models, monitors
 
 ShapeT = TypeVar("ShapeT", bound=msgspec.Struct)
 
@@ -108,6 +108,12 @@ class Client:
         """Note that a run used a dataset version (`<name>/<n>`)."""
         body = datasets.UseDataset(dataset=dataset, context=context)
         self.call("POST", api("runs", run_id, "datasets"), body=body, response=Done)
+
+    def set_monitor(self, document: str | Mapping[str, object]) -> monitors.MonitorInfo:
+        """Set a monitor from the text of its file, or from what `flyball.monitoring.Monitor(...).to_json()` returns."""
+        text = document if isinstance(document, str) else msgspec.json.encode(document).decode()
+        body = monitors.MonitorDocument(document=text)
+        return self.call("POST", api("monitors"), body=body, response=monitors.MonitorInfo)
 
     def attach_evidence(self, version: str, evidence: Mapping[str, object]) -> models.ModelVersionInfo:
         """Attach evidence to a version (`<name>/<n>`), by kind, as `flyball.monitoring.describe` makes it; return the version."""

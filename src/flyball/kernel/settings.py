@@ -25,6 +25,7 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("console", "json"),
     "isolation": ("auto", "always", "never"),
+    "monitors": ("propose", "set"),
 }
 
 
@@ -128,6 +129,9 @@ class Settings:
     """Whether a model server may load models stored as pickle; the server itself never does."""
     prediction_keep_days: int = 0
     """Days after which predictions and their labels are removed from the prediction log, file by file; 0 keeps them for ever."""
+    monitors: str = "propose"
+    """What becomes of an endpoint without a monitor whose version carries a reference: `propose` shows it and leaves it to
+    `flyball monitor init`, `set` sets the proposed monitor once there is traffic."""
     isolation: str = "auto"
     """Which models run in a process of their own: `auto` (those whose requirements differ from what is installed, in an environment
     made from them), `always` (all), `never` (none: a model that differs is tried in the model server)."""

@@ -26,6 +26,7 @@ from flyball.retraining.loops import Loop
 from flyball.server.courier import Courier
 from flyball.server.exporting import exported
 from flyball.server.platform import Platform
+from flyball.server.proposing import set_monitors
 from flyball.server.retaining import retention_of
 
 SERVICE = "service:pipelines"
@@ -34,6 +35,8 @@ MONITOR_ACTOR = "service:monitor"
 TOKEN_S = 86_400
 # Whether an hour's segments are merged a minute sooner or later is nobody's matter.
 COMPACTION_EVERY_S = 60.0
+# A new endpoint waits so long for the monitor that sets itself.
+PROPOSE_EVERY_S = 10.0
 # How long a queued run is left alone after an attempt at it was refused.
 LEAVE_S = 5.0
 # Steps may see these and nothing else of the worker's environment: a training script must not find its secrets.
@@ -63,6 +66,7 @@ class Worker:
         self._left: dict[str, float] = {}
         self._compact_after = 0.0
         self._retention = retention_of(platform)
+        self._propose_after = 0.0
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
@@ -95,6 +99,7 @@ class Worker:
             self._sweep,
             self._start_pipelines,
             self._tell_outside,
+            self._set_monitors,
             self._evaluate,
             self._conduct,
             self._compact,
@@ -174,6 +179,12 @@ class Worker:
             yield {**passed_on(), **tracking, "FLYBALL_SERVER_URL": url, "FLYBALL_TOKEN": secret}
         finally:
             platform.access.revoke(token.id, actor=SERVICE)
+
+    def _set_monitors(self) -> bool:
+        if self._platform.settings.monitors != "set" or time.monotonic() < self._propose_after:
+            return False
+        self._propose_after = time.monotonic() + PROPOSE_EVERY_S
+        return bool(set_monitors(self._platform, actor=MONITOR_ACTOR))
 
     def _evaluate(self) -> bool:
         return self._each(

@@ -170,7 +170,12 @@ def test_models_endpoints_monitors_and_loops_are_shown(run: Run, model: Platform
     assert run("model", "show", "elec/1").out.startswith("elec/1  ")
     assert "champion v1 100%" in run("endpoint", "list").out
     assert "not running" in run("endpoint", "show", "elec").out
-    assert "not monitored  elec      elec/1" in run("monitor", "list").out
+    listed = run("monitor", "list")
+    assert "not monitored  elec      elec/1" in listed.out
+    assert listed.err == "elec has no monitor: flyball monitor init elec\n"
+    proposed = run("monitor", "init", "elec")
+    assert "monitor: elec\nendpoint: elec\nmodel: elec\nwindow: 1d\n" in proposed.out
+    assert "# window: there is no traffic yet" in proposed.out
     for kind in ("policy", "monitor", "loop"):
         text = files("flyball.demo").joinpath("files").joinpath(f"{kind}.yaml").read_text(encoding="utf-8")
         path = tmp_path / f"{kind}.yaml"

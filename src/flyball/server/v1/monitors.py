@@ -10,6 +10,7 @@ from flyball.kernel.errors import InvalidInput
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import WindowReport
 from flyball.monitoring.monitor import Monitor
+from flyball.server.proposing import propose
 from flyball.server.routing import Call, Route
 from flyball.server.v1.windows import revision_infos, window_info
 from flyball.wire.v1 import monitors as shapes
@@ -31,6 +32,16 @@ def listing(call: Call[None]) -> shapes.MonitorList:
         unmonitored=[
             shapes.Unmonitored(endpoint=one.name, model=one.model, version=one.champion.version) for one in bare
         ],
+    )
+
+
+def propose_one(call: Call[shapes.NewProposal]) -> shapes.Proposal:
+    """Propose a monitor for an endpoint, and set it where that is asked for."""
+    found = propose(call.platform, call.path["endpoint"])
+    if call.body.put:
+        call.platform.monitors.put(found.document, actor=call.actor)
+    return shapes.Proposal(
+        name=found.monitor.name, document=found.document, reasons=dict(found.reasons), put=call.body.put
     )
 
 
@@ -122,6 +133,15 @@ ROUTES = (
         handler=windows,
         response=shapes.WindowList,
         summary="List what the windows showed",
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/endpoints/{endpoint}/monitor",
+        permission=Permission.MONITORS_WRITE,
+        handler=propose_one,
+        request=shapes.NewProposal,
+        response=shapes.Proposal,
+        summary="Propose a monitor for an endpoint, and set it if asked to",
     ),
     Route(
         method="GET",

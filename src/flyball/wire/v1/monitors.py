@@ -41,6 +41,21 @@ class MonitorList(Shape):
     unmonitored: list[Unmonitored]
 
 
+class NewProposal(Body):
+    """Whether the monitor that is proposed is set at once."""
+
+    put: bool = False
+
+
+class Proposal(Shape):
+    """A monitor's file for an endpoint, why each key is as it is, and whether it was set."""
+
+    name: str
+    document: str
+    reasons: dict[str, str]
+    put: bool
+
+
 class ReportInfo(Shape):
     """A report as it is kept: everything that was judged, what could not be, and the digests it was made from."""
 
