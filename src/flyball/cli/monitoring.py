@@ -143,7 +143,18 @@ def revisions(name: str, start_ms: int) -> None:
 @click.option("--column", "columns", multiple=True, help="Compare this column only; may be given several times.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report here, as one page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def compare(reference: Path, current: Path, columns: tuple[str, ...], html: Path | None, *, as_json: bool) -> None:
+@click.option("--runner", default="", help="Who reads the parts: 'ray' or 'local'; this process when not given.")
+@click.option("--workers", type=click.IntRange(min=1), help="How many parts a runner does at once.")
+def compare(
+    reference: Path,
+    current: Path,
+    columns: tuple[str, ...],
+    html: Path | None,
+    runner: str,
+    workers: int | None,
+    *,
+    as_json: bool,
+) -> None:
     """Compare two tables in Parquet files, or folders of them. No server is needed.
 
     Exit status: 0 when nothing changed, 3 when something drifted, is at fault or is in one table only, 1 when the tables
@@ -161,6 +172,8 @@ def compare(reference: Path, current: Path, columns: tuple[str, ...], html: Path
             current,
             columns=columns or None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            runner=runner,
+            workers=workers,
         )
     if html is not None:
         found.to_html(html)

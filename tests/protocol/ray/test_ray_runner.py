@@ -34,6 +34,7 @@ from flyball.kernel.errors import InvalidInput
 from flyball.kernel.runners import PartRunner, Work, open_runner
 from flyball.kernel.runners.conformance import PartRunnerConformance, pieces
 from flyball.kernel.runners.local import LocalRunner
+from flyball.monitoring import compare
 from flyball.serving.score_job import Scored, Task, run_job
 from flyball.serving.score_model import tree_digest
 
@@ -161,6 +162,19 @@ def test_a_row_that_does_not_fit_is_named(task: Task, frame: pd.DataFrame) -> No
     pq.write_table(pa.Table.from_pandas(broken, preserve_index=False), task.input)
     with pytest.raises(InvalidInput, match=r"rows\.parquet: column 'b' wants double"):
         run_job(task, RayRunner())
+
+
+@pytest.mark.usefixtures("connected")
+def test_tables_are_compared_part_by_part_on_the_cluster(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    paths = [tmp_path / name for name in ("ours.parquet", "theirs.parquet")]
+    for path, shift in zip(paths, (0.0, 1.0), strict=True):
+        rows = {"moved": generator.normal(shift, 1, 4_000), "kind": generator.choice(["a", "b"], 4_000)}
+        pq.write_table(pa.table(rows), path, row_group_size=1_000)
+    here, there = compare(*paths), compare(*paths, runner="ray", workers=2)
+    assert there.drifted == here.drifted == ("moved",)
+    for one in here.columns:
+        assert there.get(one.name).measures == pytest.approx(one.measures, rel=1e-9)
 
 
 def test_the_command_joins_the_cluster_by_its_address_and_leaves_it(

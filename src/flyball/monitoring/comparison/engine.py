@@ -9,16 +9,21 @@ from dataclasses import replace
 from functools import partial
 
 from flyball.kernel.errors import InvalidInput
+from flyball.kernel.runners import open_runner
 from flyball.monitoring.comparison.columns import read_column
 from flyball.monitoring.comparison.measuring import NO_VALUE, Rules, compare_summaries
 from flyball.monitoring.comparison.results import ColumnComparison, Comparison, Side
 from flyball.monitoring.comparison.sources import Source, open_source
+from flyball.monitoring.comparison.spread import summarise_spread
 from flyball.monitoring.drift import UNWATCHED_KINDS, judge_all
 from flyball.monitoring.entities import DataFault, FaultKind
 from flyball.monitoring.monitor import DataRules, DriftRules
+from flyball.monitoring.summaries import ColumnSummary, TableSummary
 
 Progress = Callable[[int, int], None]
 """Told after each column: how many are done, of how many."""
+Reader = Callable[[Source, str], ColumnSummary]
+"""Gives a column of a table, summarised."""
 # Columns wait for memory more than for the processor; two at once keep both cores busy and the memory small.
 MOST_THREADS = 8
 
@@ -32,6 +37,8 @@ def compare(
     data: DataRules | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    runner: str = "",
+    workers: int | None = None,
 ) -> Comparison:
     """Compare two tables column by column.
 
@@ -48,6 +55,9 @@ def compare(
         data: when its data counts as faulty.
         threads: how many columns are read at once; as many as there are processors, and eight at most, when not given.
         progress: told after each column.
+        runner: "ray" or "local" has Parquet files summarised part by part on a cluster, or in processes of this machine, and only
+            the sketches come back; without one, this process reads.
+        workers: how many parts a runner does at once; as many as there are processors when not given.
 
     Raises:
         InvalidInput: a table without rows or columns, a file that is none, a column that is not there.
@@ -58,10 +68,11 @@ def compare(
     names = _names(ours, theirs, columns)
     rules = Rules(drift=drift or DriftRules(), data=data or DataRules())
     _check_rules(rules, names)
-    workers = threads or min(MOST_THREADS, os.cpu_count() or 1)
+    read = _reader(ours, theirs, names, rules, runner=runner, workers=workers) if runner else read_column
+    at_once = threads or min(MOST_THREADS, os.cpu_count() or 1)
     found: list[ColumnComparison] = []
-    with ThreadPoolExecutor(workers, thread_name_prefix="compare") as pool:
-        for column in pool.map(partial(_compare_column, ours, theirs, rules), names):
+    with ThreadPoolExecutor(at_once, thread_name_prefix="compare") as pool:
+        for column in pool.map(partial(_compare_column, ours, theirs, rules, read), names):
             found.append(column)
             if progress is not None:
                 progress(len(found), len(names))
@@ -96,17 +107,36 @@ def _check_rules(rules: Rules, names: Sequence[str]) -> None:
         raise InvalidInput(f"the rules name column '{unknown[0]}', which is not compared", field="drift")
 
 
-def _compare_column(ours: Source, theirs: Source, rules: Rules, name: str) -> ColumnComparison:
+def _reader(
+    ours: Source, theirs: Source, names: Sequence[str], rules: Rules, *, runner: str, workers: int | None
+) -> Reader:
+    """Have both tables summarised by a runner, and return what gives a column of either."""
+    wanted = [name for name in names if not _reason_not_to(ours, theirs, rules, name)]
+    opened, at_once = open_runner(runner), workers or os.cpu_count() or 1
+    kept: dict[int, TableSummary] = {}
+    for source, what in ((ours, "reference"), (theirs, "current table")):
+        if wanted:
+            kept[id(source)] = summarise_spread(source, wanted, runner=opened, workers=at_once, what=what)
+    return lambda source, name: kept[id(source)].columns[name]
+
+
+def _reason_not_to(ours: Source, theirs: Source, rules: Rules, name: str) -> str:
     kind, now = ours.kinds[name], theirs.kinds[name]
     if name in rules.drift.ignore:
-        return _unwatched(ours, theirs, name, "ignored by the rules")
-    if kind is not now:
-        detail = f"is {now}, and {kind} in the reference"
+        return "ignored by the rules"
+    return f"it is {now}, and {kind} in the reference" if kind is not now else UNWATCHED_KINDS.get(kind, "")
+
+
+def _compare_column(ours: Source, theirs: Source, rules: Rules, read: Reader, name: str) -> ColumnComparison:
+    kind, now = ours.kinds[name], theirs.kinds[name]
+    reason = _reason_not_to(ours, theirs, rules, name)
+    if not reason:
+        return compare_summaries(name, read(ours, name), read(theirs, name), rules)
+    if kind is not now and name not in rules.drift.ignore:
+        detail = reason.removeprefix("it ")
         fault = DataFault(feature=name, kind=FaultKind.TYPE, share=1.0, detail=detail)
-        return replace(_unwatched(ours, theirs, name, f"it {detail}"), faults=(fault,))
-    if kind in UNWATCHED_KINDS:
-        return _unwatched(ours, theirs, name, UNWATCHED_KINDS[kind])
-    return compare_summaries(name, read_column(ours, name), read_column(theirs, name), rules)
+        return replace(_unwatched(ours, theirs, name, reason), faults=(fault,))
+    return _unwatched(ours, theirs, name, reason)
 
 
 def _unwatched(ours: Source, theirs: Source, name: str, reason: str) -> ColumnComparison:

@@ -199,3 +199,23 @@ def test_progress_is_told_column_by_column() -> None:
     told: list[tuple[int, int]] = []
     compare(_table(1), _table(2), columns=["size", "town"], progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
+
+
+def test_parts_that_a_runner_summarises_say_what_the_whole_says(tmp_path: Path) -> None:
+    ours, theirs = _table(1), _table(2, size=np.random.default_rng(7).normal(14, 2, ROWS))
+    folders = [tmp_path / name for name in ("ours", "theirs")]
+    for folder, table in zip(folders, (ours, theirs), strict=True):
+        folder.mkdir()
+        _as_folder(table, folder)
+    here, spread = compare(*folders), compare(*folders, runner="local", workers=1)
+    assert spread.drifted == here.drifted == ("size",)
+    assert [(one.name, one.kind, one.faults) for one in spread.columns] == [
+        (one.name, one.kind, one.faults) for one in here.columns
+    ]
+    for one in here.columns:
+        assert spread.get(one.name).measures == pytest.approx(one.measures, rel=1e-9), one.name
+
+
+def test_a_runner_takes_files_only() -> None:
+    with pytest.raises(Unsupported, match="a runner takes Parquet files"):
+        compare(_table(1), _table(2), runner="local")
