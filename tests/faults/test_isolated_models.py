@@ -244,8 +244,9 @@ def test_a_model_that_wants_too_much_memory_is_refused_and_goes_on(toy: RemoteRu
 
 
 def limited(toys: Toys, limit_bytes: int) -> RemoteRuntime:
+    """Start a toy with little memory; numpy's threads would reserve some of it for each core of the machine."""
     load = {**toys.recipe().load, "memory_bytes": limit_bytes}
-    return toys.runtime(load=load)
+    return toys.runtime(load=load, environ=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
 
 
 def test_a_model_that_keeps_ever_more_is_started_again_when_there_is_no_room_left(toys: Toys) -> None:

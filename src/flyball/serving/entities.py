@@ -1,4 +1,4 @@
-"""What serving speaks of: columns, signatures, model folders, predictions."""
+"""What serving speaks of: columns, signatures, model folders, predictions. It runs where models run, with numpy and nothing else (ADR 29)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -125,7 +124,8 @@ class ModelFolder:
     digest: str
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
     """What a model says of n rows.
 
     `labels` (n,) or (n, k): what its `predict` returns, as bool, int64, float64 or text.
@@ -138,7 +138,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     scores: npt.NDArray[np.float64] | None
     probabilities: npt.NDArray[np.float64] | None = None
     classes: Array | None = None
-    outputs: Mapping[str, Array] = {}
+    outputs: Mapping[str, Array] = field(default_factory=dict)
 
     def rows(self, start: int, stop: int) -> Prediction:
         """Return what it says of some of the rows; nothing is copied."""
