@@ -1,4 +1,4 @@
-"""What serving speaks of: columns, signatures, model folders, predictions. It runs where models run, with numpy and nothing else (ADR 29)."""
+"""What serving speaks of: columns, signatures, model folders, predictions. It runs where models run, with numpy alone (ADR 29)."""
 
 from __future__ import annotations
 
