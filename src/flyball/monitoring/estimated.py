@@ -14,7 +14,7 @@ from flyball.kernel.errors import InvalidInput
 from flyball.measures.expectation import realised_spread
 from flyball.measures.intervals import side_confidence
 from flyball.measures.metrics import Better, Metric
-from flyball.measures.resampling import bound_figure, places_in_time, sum_in_blocks
+from flyball.measures.resampling import Places, bound_figure, places_in_time, sum_in_blocks
 from flyball.measures.samples import Floats
 from flyball.monitoring.baselines import Baseline
 from flyball.monitoring.expectations import TIME, Expectation, Method
@@ -128,6 +128,7 @@ def judge_concept(
     *,
     rules: ExpectationRules,
     window_ms: int,
+    block_ms: int,
     min_rows: int,
     resamples: int,
     seed: int,
@@ -175,7 +176,8 @@ def judge_concept(
     )
     if spread is None:
         return replace(known, reason=_short_reference(learned))
-    bounds = _gap_bounds(labelled, outcomes - expected, learned, confidence=confidence, resamples=resamples, seed=seed)
+    places, count = places_in_time(labelled.column(TIME).to_numpy(), block_ms=block_ms)
+    bounds = _gap_bounds(outcomes - expected, places, count, confidence=confidence, resamples=resamples, seed=seed)
     if bounds is None:
         return replace(known, allowed=spread.half, reason="all labelled rows lie in one block of time")
     known = replace(known, allowed=spread.half, lower=bounds[0], upper=bounds[1])
@@ -197,9 +199,8 @@ def _told(found: ConceptFigure, *, changed: bool, drifted: Sequence[str]) -> str
 
 
 def _gap_bounds(
-    table: pa.Table, gaps: Floats, learned: Expectation, *, confidence: float, resamples: int, seed: int
+    gaps: Floats, places: Places, blocks: int, *, confidence: float, resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    places, blocks = places_in_time(table.column(TIME).to_numpy(), block_ms=learned.history.block_ms)
     if blocks < 2:  # noqa: PLR2004 -- variation between blocks needs two of them
         return None
     sums = np.stack([sum_in_blocks(one, places, blocks) for one in (gaps, np.ones_like(gaps))], axis=-1)

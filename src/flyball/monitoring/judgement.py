@@ -185,6 +185,7 @@ def _judge_concept(table: pa.Table, *, monitor: Monitor, reference: Reference, f
         learned,
         rules=monitor.expectation,
         window_ms=monitor.window_ms,
+        block_ms=monitor.block_ms,
         min_rows=monitor.min_rows,
         resamples=monitor.quality.resamples,
         seed=seed,

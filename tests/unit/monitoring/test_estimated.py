@@ -157,7 +157,9 @@ def test_the_weather_does_not_raise_an_alarm_for_its_seasons() -> None:
 
 def _changed(rows: pa.Table, learned: Expectation) -> bool:
     rules = ExpectationRules()
-    found = judge_concept(rows, learned, rules=rules, window_ms=30 * DAY, min_rows=20, resamples=200, seed=1)
+    found = judge_concept(
+        rows, learned, rules=rules, window_ms=30 * DAY, block_ms=DAY, min_rows=20, resamples=200, seed=1
+    )
     return found.verdict is ConceptVerdict.CHANGED
 
 
@@ -204,7 +206,7 @@ def test_larger_errors_on_the_same_rows_are_a_change_of_the_concept() -> None:
     same, other = (
         judge_concept(
             _regression(2, 24 * 7, changed=changed), learned,
-            rules=rules, window_ms=7 * DAY, min_rows=100, resamples=300, seed=1, drifted=["x"],
+            rules=rules, window_ms=7 * DAY, block_ms=DAY, min_rows=100, resamples=300, seed=1, drifted=["x"],
         )
         for changed in (1.0, 2.0)
     )  # fmt: skip
@@ -253,3 +255,20 @@ def test_the_error_of_numbers_is_expected_before_the_labels_come(world: World) -
     assert report.estimated is not None
     assert (report.estimated.method, report.estimated.metric) == ("dle", "mae")
     assert report.estimated.verdict is ExpectedVerdict.HELD
+
+
+def test_a_window_of_a_day_is_cut_into_blocks_of_its_own(world: World) -> None:
+    rows = _regression(5, 24, changed=4.0)
+    baseline = quality_baseline(_regression(1, 24 * 70))
+    world.describe(1, rows.select(["feature.x"]).rename_columns(["x"]))
+    world.shelf.kept["model", 1][EvidenceKind.BASELINE] = world.artifacts.put_json(baseline)
+    world.set_monitor(quality={"metric": "mae", "tolerance": 0.1}, min_rows=20)
+    times, answers = rows.column("time_ms").to_pylist(), rows.column("prediction").to_pylist()
+    features = {"x": rows.column("feature.x").to_pylist()}
+    ids = [str(each) for each in times]
+    world.log.accept("live", predictions(ids, times, answers, features=features))
+    labels = zip(ids, rows.column("label").to_pylist(), strict=True)
+    world.label([Label(prediction_id=name, value=value, time_ms=0) for name, value in labels])
+    world.log.accept("live", predictions(["next"], [DAY], [1.0], features={"x": [0.5]}))
+    (report,) = world.monitors.evaluate("watch", actor="service:worker")
+    assert _concept(report) is ConceptVerdict.CHANGED
