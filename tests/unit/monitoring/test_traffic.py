@@ -14,7 +14,7 @@ from flyball.monitoring.compaction import Compaction
 from flyball.monitoring.entities import FaultKind, WindowReport
 from flyball.monitoring.inputs import summarise_traffic
 from flyball.monitoring.sketches import sketch_table
-from flyball.monitoring.sql import SqlSegmentStore, SqlStretchStore
+from flyball.monitoring.sql import SqlRetentionStore, SqlSegmentStore, SqlStretchStore
 from flyball.monitoring.summaries import merge_summaries
 from flyball.monitoring.summary_codec import unpack
 from flyball.registry.entities import EvidenceKind
@@ -136,3 +136,14 @@ def test_rows_that_come_when_traffic_is_a_window_further_are_late(world: World) 
     assert (stale.feature, stale.share) == ("rows", 0.75)
     world.log.accept("live", _batch(200, ROWS, day=2))
     assert not any(one.faults for one in world.monitors.evaluate("watch"))
+
+
+def test_what_is_removed_from_the_log_is_in_no_summary_either(world: World) -> None:
+    _reference(world)
+    world.set_monitor()
+    _report(world, [150])
+    kept = SqlStretchStore(world.database)
+    assert len(_stretches(world)) == 2
+    SqlRetentionStore(world.database).expire("live", [2])
+    assert _stretches(world) == []
+    assert kept.list("live", start_ms=DAY, end_ms=2 * DAY) == []

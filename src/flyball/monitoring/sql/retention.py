@@ -12,7 +12,7 @@ from flyball.kernel.db import Database
 from flyball.monitoring.entities import Segment
 from flyball.monitoring.sql.dialect import in_pages
 from flyball.monitoring.sql.segments import segment_of
-from flyball.monitoring.tables import labels, prediction_index, prediction_segments
+from flyball.monitoring.tables import labels, prediction_index, prediction_segments, traffic_stretches
 
 _other = prediction_segments.alias("other")
 _left = prediction_index.alias("left_over")
@@ -47,7 +47,17 @@ class SqlRetentionStore:
                 theirs = and_(labels.c.endpoint == endpoint, labels.c.prediction_id.in_(ids), not_(elsewhere))
                 truths += connection.execute(delete(labels).where(theirs)).rowcount
                 predictions += connection.execute(delete(prediction_index).where(mine)).rowcount
+            if arrivals:
+                self._forget_summaries(endpoint, first=min(arrivals), last=max(arrivals))
         return predictions, truths
+
+    def _forget_summaries(self, endpoint: str, *, first: int, last: int) -> None:
+        """Remove what is known of the windows that such rows fell into: categories are texts that somebody sent."""
+        table = traffic_stretches
+        touched = and_(table.c.endpoint == endpoint, table.c.after < last, table.c.through >= first)
+        starts = select(table.c.start_ms).where(touched)
+        with self._database.transaction() as connection:
+            connection.execute(delete(table).where(table.c.endpoint == endpoint, table.c.start_ms.in_(starts)))
 
     def emptied(self, endpoint: str) -> list[Segment]:
         return self._list(endpoint, _emptied())
