@@ -53,7 +53,7 @@ def test_a_body_for_which_there_is_no_room_is_told_to_come_again() -> None:
 
 def test_a_body_that_does_not_say_its_length_counts_as_the_largest_until_it_is_there() -> None:
     limits = RequestLimits(bodies_bytes=1_000_100)
-    with running(Server(BatchLimits()), limits) as server, ThreadPoolExecutor(2) as pool:
+    with running(Server(BatchLimits(), at_once=False), limits) as server, ThreadPoolExecutor(2) as pool:
         server.slow.go.set()
 
         def chunked() -> int:
@@ -63,8 +63,7 @@ def test_a_body_that_does_not_say_its_length_counts_as_the_largest_until_it_is_t
         assert chunked() == 200
         server.slow.go.clear()
         server.slow.began.clear()
-        asked = [pool.submit(server.ask, 0.0), pool.submit(server.ask, 1.0)]
-        wait_until(lambda: server.waiting == 1)
+        asked = hold(server, pool, 1)
         assert chunked() == 429
         server.slow.go.set()
         assert statuses(asked) == [200, 200]
