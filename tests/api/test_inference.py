@@ -408,6 +408,7 @@ def test_the_metadata_names_the_columns_in_order(server: Server) -> None:
             {"name": "transfer", "datatype": "FP64", "shape": [-1]},
         ],
         "outputs": [{"name": "prediction", "datatype": "INT64", "shape": [-1]}],
+        "properties": {"environment": "in the model server", "place": "in_process"},
     }
 
 
