@@ -36,7 +36,7 @@ class Permission(StrEnum):
     MONITORS_WRITE = "monitors:write"
     ALERTS_READ = "alerts:read"
     ALERTS_WRITE = "alerts:write"
-    ALERT_SINKS_MANAGE = "alert-sinks:manage"
+    ALERT_SINKS_MANAGE = "sinks:manage"
     """To see them as well, for the same reason."""
     APPROVALS_READ = "approvals:read"
     APPROVALS_REQUEST = "approvals:request"
