@@ -21,7 +21,8 @@ from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
 
 METRIC: Literal["accuracy"] = "accuracy"
-_SPOKEN_FOR = frozenset({"prediction", "label", "time_ms", "score"})
+OURS = frozenset({"prediction", "label", "time_ms", "score"})
+"""What the columns of a holdout are besides features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +59,16 @@ def evaluate(
         scored = pool.submit(_answers_of, loop, challenger, rows, scorer=scorer)
         champion_hits = np.zeros(rows.num_rows, dtype=np.int64)
         if champion is not None:
-            champion_hits = hits(_answers_of(loop, champion, rows, scorer=scorer), truth)
+            champion_hits = hits(_answers_of(loop, champion, rows, scorer=scorer).column("prediction"), truth)
         answers = scored.result()
-    challenger_hits = hits(answers, truth)
+    challenger_hits = hits(answers.column("prediction"), truth)
     found: list[PairedEvaluation] = []
     first, holdout = 0, None
     for role, table in tables.items():
         part = slice(first, first + table.num_rows)
         first = part.stop
         if role == "holdout":
-            holdout = _answered(loop, table, answers[part])
+            holdout = _answered(loop, table, answers.slice(part.start, table.num_rows))
         found.append(
             PairedEvaluation(
                 role=_role(role),
@@ -80,14 +81,15 @@ def evaluate(
     return Evaluated(evaluations=tuple(found), holdout=holdout)
 
 
-def _answered(loop: Loop, table: pa.Table, answers: pa.Array) -> pa.Table:
-    """Return rows as monitoring describes a version by them: features, `prediction`, `label` and `time_ms`."""
+def _answered(loop: Loop, table: pa.Table, answers: pa.Table) -> pa.Table:
+    """Return rows as monitoring describes a version by them: features, `prediction`, `score`, `label` and `time_ms`."""
     features = table.drop_columns([loop.label_column, loop.time_column])
-    known = {name: features.column(name) for name in features.column_names if name not in _SPOKEN_FOR}
+    known = {name: features.column(name) for name in features.column_names if name not in OURS}
     return pa.table(
         {
             **known,
-            "prediction": answers,
+            "prediction": answers.column("prediction"),
+            "score": answers.column("score"),
             "label": table.column(loop.label_column),
             "time_ms": table.column(loop.time_column),
         }
@@ -112,17 +114,17 @@ def _stack(tables: Mapping[str, pa.Table]) -> pa.Table:
         raise InvalidInput(f"the sets {', '.join(tables)} have different columns: {error}", field="dataset") from error
 
 
-def _answers_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> pa.Array:
+def _answers_of(loop: Loop, version: int, rows: pa.Table, *, scorer: Scorer) -> pa.Table:
     features = rows.drop_columns([loop.label_column, loop.time_column])
     predicted = scorer.score(loop.model, version, features)
-    if len(predicted) != rows.num_rows:
+    if predicted.num_rows != rows.num_rows:
         raise InvalidInput(
-            f"{loop.model}/{version} gave {len(predicted)} answers to {rows.num_rows} rows", field="version"
+            f"{loop.model}/{version} gave {predicted.num_rows} answers to {rows.num_rows} rows", field="version"
         )
     return predicted
 
 
-def hits(predicted: pa.Array, truth: pa.ChunkedArray) -> np.ndarray:
+def hits(predicted: pa.ChunkedArray, truth: pa.ChunkedArray) -> np.ndarray:
     """Return 1 where the prediction is the label and 0 elsewhere, shape (n,); numbers compare as numbers."""
     left, right = np.asarray(predicted.to_pylist(), dtype=object), np.asarray(truth.to_pylist(), dtype=object)
     return np.asarray(left == right, dtype=np.int64)

@@ -60,8 +60,8 @@ class RequestStore(Protocol):
 class Scorer(Protocol):
     """Let a model version answer for rows, outside this process: a model is code, and this process runs none."""
 
-    def score(self, model: str, version: int, table: pa.Table) -> pa.Array:
-        """Return the predicted label of each row, in order.
+    def score(self, model: str, version: int, table: pa.Table) -> pa.Table:
+        """Return the `prediction` of each row, in order, and its `score`: the probability of the answer, null without one.
 
         Raises:
             FlyballError: the model cannot be loaded, or refuses the rows.

@@ -26,18 +26,17 @@ class ChildScorer:
         self._artifacts = artifacts
         self._settings = settings
 
-    def score(self, model: str, version: int, table: pa.Table) -> pa.Array:
+    def score(self, model: str, version: int, table: pa.Table) -> pa.Table:
         registered = self._registry.get_version(model, version)
         with tempfile.TemporaryDirectory(prefix="flyball-model-") as folder:
             fetch_model(self._artifacts, registered, into=Path(folder))
-            found = score_in_child(
+            return score_in_child(
                 Path(folder),
                 table,
                 allow_pickle=self._settings.allow_pickle,
                 isolation=IsolationRules.by(self._settings),
                 run=score_runner(self._settings),
             )
-        return found.column("prediction").combine_chunks()
 
 
 def fetch_model(artifacts: Artifacts, version: ModelVersion, *, into: Path) -> Path:

@@ -23,8 +23,8 @@ OWN: dict[str, JsonValue] = {
 
 
 def test_hits_are_equal_answers_whatever_their_number_type() -> None:
-    assert hits(pa.array([1.0, 0.0, 1.0]), pa.chunked_array([[1, 1, 1]])).tolist() == [1, 0, 1]
-    assert hits(pa.array(["up", "down"]), pa.chunked_array([["up", "up"]])).tolist() == [1, 0]
+    assert hits(pa.chunked_array([[1.0, 0.0, 1.0]]), pa.chunked_array([[1, 1, 1]])).tolist() == [1, 0, 1]
+    assert hits(pa.chunked_array([["up", "down"]]), pa.chunked_array([["up", "up"]])).tolist() == [1, 0]
 
 
 def test_blocks_count_both_models_on_the_same_rows_of_a_day() -> None:

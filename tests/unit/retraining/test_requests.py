@@ -99,6 +99,15 @@ def test_an_unknown_loop_is_not_found(empty_stage: Stage) -> None:
         empty_stage.platform.requests.loop("other")
 
 
+@pytest.mark.parametrize(("certainty", "known"), [(0.9, {"expectation"}), (None, {"no_expectation"})])
+def test_a_version_carries_what_to_expect_of_it_where_its_model_gives_probabilities(
+    empty_stage: Stage, certainty: float | None, known: set[str]
+) -> None:
+    empty_stage.scorer.certainty = certainty
+    empty_stage.put_in_charge()
+    assert {"expectation", "no_expectation"} & set(baseline(empty_stage, 1)) == known
+
+
 def lose_the_run(stage: Stage) -> None:
     """Let a process begin the queued run, and die."""
     with stage.dying_at(2), pytest.raises(Crash):
