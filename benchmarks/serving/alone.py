@@ -31,13 +31,12 @@ def starting(subject: Subject, names: list[str], *, plan: Plan, report: Report, 
     Ours is started once before: its first start compares the model with its ONNX form and keeps the proof.
     """
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    if OURS in names:
+        with noted(report, f"first start of {OURS}"), SERVERS[OURS](subject.folder, made(folder / "first-start")):
+            pass
     for turn in range(min(plan.rounds, STARTS)):
         for name in names:
-            home = folder / f"start-{turn}-{name}"
-            home.mkdir()
-            if name == OURS:
-                with noted(report, f"first start of {name}"), SERVERS[name](subject.folder, home):
-                    pass
+            home = made(folder / f"start-{turn}-{name}")
             with noted(report, f"start of {name}"), SERVERS[name](subject.folder, home) as server:
                 for _ in range(SETTLED_REQUESTS // 16):
                     check(server, subject)

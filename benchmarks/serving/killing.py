@@ -36,7 +36,7 @@ def killing(subject: Subject, *, report: Report, folder: Path, seconds: int) -> 
     home = folder / "killing"
     home.mkdir()
     folders = {MODEL: subject.folder, OTHER: subject.folder}
-    with flyball_with(folders, home, FLYBALL_ISOLATION="always") as server:
+    with flyball_with(folders, home, FLYBALL_ISOLATION="always", FLYBALL_FAST_PATH="false") as server:
         check(server, subject)
         requests = {name: _request(server, subject, name) for name in folders}
         capacity = load.over_http(server.url, requests[MODEL], connections=8, seconds=2).rate

@@ -7,6 +7,7 @@ day that a canary runs, and of each window otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -15,8 +16,8 @@ import urllib3
 
 from flyball.demo.electricity import DAY_MS, FEATURES, LABEL, ROWS_A_DAY, TIME, WEEK
 from flyball.demo.stage import People, wait_for
-from flyball.kernel.errors import FlyballError, InvalidInput
-from flyball.wire.v1 import endpoints, loops
+from flyball.kernel.errors import FlyballError
+from flyball.wire.v1 import endpoints, loops, predictions
 
 BATCH = 24
 """Rows of one request: half a day of the market, answered by one version."""
@@ -67,6 +68,10 @@ class Replay:
             self._on_progress(stop - row)
             week_and_a_day = (stop - start) % WEEK == ROWS_A_DAY
             if week_and_a_day or stop == end or self._canary_runs():
+                # What is not in the log yet ends no window, and the loop would rest too early.
+                wait_for(
+                    partial(self._is_kept, stop - 1), limit_s=PATIENCE_S, what="the captured predictions to arrive"
+                )
                 self._label(labelled, stop - ROWS_A_DAY)
                 labelled = max(labelled, stop - ROWS_A_DAY)
                 self.settle()
@@ -136,18 +141,18 @@ class Replay:
             )
             for row in range(first, stop)
         ]
-        batch = endpoints.LabelBatch(labels=labels)
-        wait_for(lambda: self._take(batch), limit_s=PATIENCE_S, what="the captured predictions to arrive")
+        self._people.application.call(
+            "POST",
+            f"/api/v1/endpoints/{NAME}/labels",
+            body=endpoints.LabelBatch(labels=labels),
+            response=endpoints.LabelReceipt,
+        )
 
-    def _take(self, batch: endpoints.LabelBatch) -> bool:
-        try:
-            path = f"/api/v1/endpoints/{NAME}/labels"
-            self._people.application.call("POST", path, body=batch, response=endpoints.LabelReceipt)
-        except InvalidInput as error:
-            if "unknown" in error.message or "no prediction" in error.message:
-                return False  # captured a moment ago, and on its way to the log
-            raise
-        return True
+    def _is_kept(self, row: int) -> bool:
+        """Tell whether the answer to a row has come to the prediction log, and with it all before it."""
+        time_ms = int(self._columns[TIME][row])
+        path = f"/api/v1/endpoints/{NAME}/predictions?start_ms={time_ms}&end_ms={time_ms + 1}"
+        return bool(self._people.engineer.call("GET", path, response=predictions.PredictionFileList).files)
 
     def _id(self, row: int) -> str:
         return f"{self._prefix}{NAME}-{row}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -226,6 +227,11 @@ class OneWriteProtocol(HttpToolsProtocol):
             self._take_back(self._lent)
         super().on_response_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what is idle; not what has sent its next request while the loop was too busy to read it."""
+        if not self._has_unread():
+            super().timeout_keep_alive_handler()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._arriving = None
         if self._lent is not None:
@@ -276,6 +282,14 @@ class OneWriteProtocol(HttpToolsProtocol):
             self.transport.close()
             raise
         self.transport.set_write_buffer_limits()
+
+    def _has_unread(self) -> bool:
+        descriptor = self._descriptor()
+        if descriptor is None:
+            return False
+        with socket.socket(fileno=descriptor) as connection, contextlib.suppress(OSError):
+            return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        return False
 
     def _descriptor(self) -> int | None:
         """Return a descriptor of its own for the socket, None where what goes over it is not plain."""

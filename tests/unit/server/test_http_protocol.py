@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import uvicorn
@@ -120,6 +120,21 @@ async def _count(receive: Receive, send: Send) -> None:
     await _end(send, body)
 
 
+class Busy:
+    """A loop that does not look at the network until the test says so, and then finds that time is up."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self.late: list[OneWriteProtocol] = []
+
+    async def __call__(self, _receive: Receive, send: Send) -> None:
+        self.began.set()
+        assert self.go_on.wait(PATIENCE_S)
+        for protocol in self.late:
+            protocol.timeout_keep_alive_handler()
+        await _short(_receive, send)
+
+
 _WAYS = {
     "/short": _short,
     "/capital": _capital,
@@ -140,8 +155,11 @@ _WAYS = {
 
 
 class _Ours(OneWriteProtocol):
+    made: ClassVar[list[OneWriteProtocol]] = []
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.made.append(self)
         self.access_log = False  # pytest hangs its handlers onto every logger, and each answer would be logged
 
 
@@ -179,6 +197,10 @@ def ports() -> Iterator[tuple[int, int]]:
 def _connected(port: int) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         yield connection
+
+
+def _protocol_of(connection: socket.socket) -> OneWriteProtocol:
+    return next(one for one in _Ours.made if one.client == connection.getsockname())
 
 
 def _request(path: str, *, method: str = "GET", version: str = "1.1", headers: str = "", body: str = "") -> bytes:
@@ -243,6 +265,24 @@ def test_a_connection_stays_open_for_the_next_request(ports: tuple[int, int]) ->
             status, headers, body = _sorted(_read_to(connection, BODY))
             assert (status, body) == (b"HTTP/1.1 200 OK", BODY)
             assert not [line for line in headers if line.startswith(b"connection")]
+
+
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_only_an_idle_connection_is_closed_when_its_time_is_up_and_the_loop_was_busy(
+    ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch, *, asked_again: bool
+) -> None:
+    busy = Busy()
+    monkeypatch.setitem(_WAYS, "/busy", busy)
+    with _connected(ports[0]) as idle, _connected(ports[0]) as other:
+        idle.sendall(_request("/short"))
+        _read_to(idle, BODY)
+        busy.late.append(_protocol_of(idle))
+        other.sendall(_request("/busy"))
+        assert busy.began.wait(PATIENCE_S)
+        if asked_again:
+            idle.sendall(_request("/short"))
+        busy.go_on.set()
+        assert idle.recv(1 << 20).startswith(b"HTTP/1.1 200 OK") == asked_again
 
 
 def test_requests_sent_at_once_are_answered_in_their_order(ports: tuple[int, int]) -> None:

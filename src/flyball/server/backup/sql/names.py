@@ -32,6 +32,7 @@ OTHERS = (
     ("login_links", "code_digest"),
     ("model_version_evidence", "digest"),
     ("model_versions", "digest"),
+    ("monitor_calibrations", "digest"),
     ("pipeline_outputs", "key"),
     ("pipeline_steps", "key"),
     ("policies", "digest"),
