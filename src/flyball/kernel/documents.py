@@ -95,6 +95,16 @@ def invalid_document(error: msgspec.ValidationError, shape: type[msgspec.Struct]
     return InvalidInput(f"{what}: {text}", field=path or None)
 
 
+def require(holds: bool, field: str, message: str, *, what: str) -> None:  # noqa: FBT001 -- a guard reads best this way
+    """Refuse a document in which a value is out of its range; `what` names the document.
+
+    Raises:
+        InvalidInput: it does not hold.
+    """
+    if not holds:
+        raise InvalidInput(f"{what}: '{field}' {message}", field=field)
+
+
 def _fields_at(shape: type[msgspec.Struct], path: str) -> list[str]:
     """Return the keys known at a path, following nested shapes; those of the whole shape where it cannot be followed."""
     current = shape

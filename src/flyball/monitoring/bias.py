@@ -14,6 +14,7 @@ from flyball.measures.groups import Fairness, GroupFigure, GroupGap, GroupRate, 
 from flyball.measures.intervals import side_confidence
 from flyball.monitoring.columns import category_text
 from flyball.monitoring.figures import GroupFigures, GroupShare
+from flyball.monitoring.monitor_file import MONITOR_FILE, require
 from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION
 
 TWO = 2
@@ -54,21 +55,20 @@ def check_group_rules(rules: Sequence[GroupRule]) -> None:
     """
     for place, rule in enumerate(rules):
         where = f"groups[{place}]"
-        if not rule.column:
-            raise InvalidInput(f"the monitor file: '{where}.column' must name a feature", field=f"{where}.column")
+        require(bool(rule.column), f"{where}.column", "must name a feature")
         if (rule.favourable is None) is (rule.adverse is None):
             raise InvalidInput(
-                f"the monitor file: '{where}' needs either 'favourable' or 'adverse': the answer that the rates count",
+                f"{MONITOR_FILE}: '{where}' needs either 'favourable' or 'adverse': the answer that the rates count",
                 field=f"{where}.favourable",
             )
         for rate in rule.rates:
             if rate not in set(GroupRate):
                 raise UnknownKey.among(rate, list(GroupRate), where=f"'{where}.rates' of the monitor file")
-        _require(0 <= rule.tolerance < 1, f"{where}.tolerance", "must be at least 0 and below 1")
-        _require(0 < rule.confidence < 1, f"{where}.confidence", "must lie between 0 and 1")
-        _require(rule.min_rows >= 1, f"{where}.min_rows", "must be at least 1")
-        _require(bool(rule.rates), f"{where}.rates", "must name a rate")
-        _require(len(rule.compare) != 1, f"{where}.compare", "must name two groups at least, or none")
+        require(0 <= rule.tolerance < 1, f"{where}.tolerance", "must be at least 0 and below 1")
+        require(0 < rule.confidence < 1, f"{where}.confidence", "must lie between 0 and 1")
+        require(rule.min_rows >= 1, f"{where}.min_rows", "must be at least 1")
+        require(bool(rule.rates), f"{where}.rates", "must name a rate")
+        require(len(rule.compare) != 1, f"{where}.compare", "must name two groups at least, or none")
 
 
 def judge_groups(table: pa.Table, rules: Sequence[GroupRule]) -> tuple[tuple[GroupFigures, ...], Mapping[str, str]]:
@@ -183,8 +183,3 @@ def _with_gap(
         verdict=gap.verdict,
         reason=f"the difference {gap.difference.estimate:.3f} ({low:.3f} to {high:.3f}), {rule.tolerance:g} is tolerated",
     )
-
-
-def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
-    if not holds:
-        raise InvalidInput(f"the monitor file: '{field}' {message}", field=field)

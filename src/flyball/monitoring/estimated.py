@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flyball.kernel.errors import InvalidInput
 from flyball.measures.expectation import realised_spread
 from flyball.measures.intervals import side_confidence
 from flyball.measures.metrics import Better, Metric
@@ -19,6 +18,7 @@ from flyball.measures.samples import Floats
 from flyball.monitoring.baselines import Baseline
 from flyball.monitoring.expectations import TIME, Expectation, Method
 from flyball.monitoring.figures import ConceptFigure, ConceptVerdict, EstimatedQuality, ExpectedVerdict
+from flyball.monitoring.monitor_file import require
 from flyball.monitoring.quality_rules import METRICS
 from flyball.monitoring.schema import LABEL
 
@@ -44,15 +44,12 @@ def check_expectation_rules(rules: ExpectationRules) -> None:
     Raises:
         InvalidInput: a value out of its range; `field` names it.
     """
-    if not LEAST_CONFIDENCE < rules.confidence < 1:
-        raise InvalidInput(
-            "the monitor file: 'expectation.confidence' must lie between 0.5 and 1", field="expectation.confidence"
-        )
-    if not 0 < rules.concept_significance < 1 - LEAST_CONFIDENCE:
-        raise InvalidInput(
-            "the monitor file: 'expectation.concept_significance' must lie between 0 and 0.5",
-            field="expectation.concept_significance",
-        )
+    require(LEAST_CONFIDENCE < rules.confidence < 1, "expectation.confidence", "must lie between 0.5 and 1")
+    require(
+        0 < rules.concept_significance < 1 - LEAST_CONFIDENCE,
+        "expectation.concept_significance",
+        "must lie between 0 and 0.5",
+    )
 
 
 def estimate_quality(

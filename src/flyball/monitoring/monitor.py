@@ -16,6 +16,7 @@ from flyball.monitoring.alerts.rules import AlertRules, rule_against
 from flyball.monitoring.bias import GroupRule, check_group_rules
 from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
+from flyball.monitoring.monitor_file import MONITOR_FILE, require
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 from flyball.monitoring.slice_rules import SliceRules, check_slice_rules
 
@@ -23,7 +24,6 @@ DAY_MS = 86_400_000
 # A day is the natural block: rows of one day resemble each other. A shorter window is cut into ten.
 BLOCKS_OF_SHORT_WINDOW = 10
 DAYS_OF_LONG_WINDOW = 5
-_WHERE = "the monitor file"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -159,11 +159,11 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
         InvalidInput: a missing key, a wrong type, or a value out of its range; `field` names it.
         Unsupported: a metric that is not offered.
     """
-    content = read_yaml(config, what=_WHERE) if isinstance(config, str) else dict(config)
+    content = read_yaml(config, what=MONITOR_FILE) if isinstance(config, str) else dict(config)
     try:
         monitor = msgspec.convert(content, type=Monitor)
     except msgspec.ValidationError as error:
-        raise invalid_document(error, Monitor, what=_WHERE) from error
+        raise invalid_document(error, Monitor, what=MONITOR_FILE) from error
     _check_frame(monitor)
     _check_drift(monitor.drift)
     _check_data(monitor.data)
@@ -171,7 +171,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_expectation_rules(monitor.expectation)
     check_slice_rules(monitor.slices)
     check_group_rules(monitor.groups)
-    _require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
+    require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     check_alarms(monitor.alarms, monitor.window_ms)
     _check_alerts(monitor.alerts)
     return monitor
@@ -194,44 +194,39 @@ def check_name(text: str, *, field: str) -> str:
 def _check_frame(monitor: Monitor) -> None:
     check_name(monitor.monitor, field="monitor")
     check_name(monitor.endpoint, field="endpoint")
-    _require(bool(monitor.model), "model", "must name a registered model")
-    _require(monitor.window_ms > 0, "window", "must be longer than nothing")
-    _require(monitor.label_maturity_ms >= 0, "label_maturity", "must not be negative")
-    _require(monitor.origin_ms >= 0, "origin_ms", "must not be negative")
-    _require(0 < monitor.min_label_coverage <= 1, "min_label_coverage", "must be above 0 and at most 1")
-    _require(monitor.min_rows >= 1, "min_rows", "must be at least 1")
-    _require(monitor.persist_windows >= 1, "persist_windows", "must be at least 1")
+    require(bool(monitor.model), "model", "must name a registered model")
+    require(monitor.window_ms > 0, "window", "must be longer than nothing")
+    require(monitor.label_maturity_ms >= 0, "label_maturity", "must not be negative")
+    require(monitor.origin_ms >= 0, "origin_ms", "must not be negative")
+    require(0 < monitor.min_label_coverage <= 1, "min_label_coverage", "must be above 0 and at most 1")
+    require(monitor.min_rows >= 1, "min_rows", "must be at least 1")
+    require(monitor.persist_windows >= 1, "persist_windows", "must be at least 1")
 
 
 def _check_drift(rules: DriftRules) -> None:
-    _require(0 < rules.significance < 1, "drift.significance", "must lie between 0 and 1")
-    _require(0 < rules.newly_varying_share <= 1, "drift.newly_varying_share", "must be above 0 and at most 1")
-    _require(
+    require(0 < rules.significance < 1, "drift.significance", "must lie between 0 and 1")
+    require(0 < rules.newly_varying_share <= 1, "drift.newly_varying_share", "must be above 0 and at most 1")
+    require(
         rules.category_measure is not Effect.WASSERSTEIN,
         "drift.category_measure",
         "must be psi or jensen_shannon: categories have no distance",
     )
     given = {"numeric_threshold": rules.numeric_threshold, "category_threshold": rules.category_threshold}
     for key, value in {**given, **{f"thresholds.{name}": value for name, value in rules.thresholds.items()}}.items():
-        _require(value is None or value > 0, f"drift.{key}", "must be above 0")
+        require(value is None or value > 0, f"drift.{key}", "must be above 0")
 
 
 def _check_data(rules: DataRules) -> None:
-    _require(0 < rules.missing_jump <= 1, "data.missing_jump", "must be above 0 and at most 1")
-    _require(0 < rules.out_of_range_share <= 1, "data.out_of_range_share", "must be above 0 and at most 1")
-    _require(rules.out_of_range_reach > 0, "data.out_of_range_reach", "must be above 0")
-    _require(rules.constant_min_distinct > 1, "data.constant_min_distinct", "must be at least 2")
+    require(0 < rules.missing_jump <= 1, "data.missing_jump", "must be above 0 and at most 1")
+    require(0 < rules.out_of_range_share <= 1, "data.out_of_range_share", "must be above 0 and at most 1")
+    require(rules.out_of_range_reach > 0, "data.out_of_range_reach", "must be above 0")
+    require(rules.constant_min_distinct > 1, "data.constant_min_distinct", "must be at least 2")
     for key in ("new_category_share", "vanished_category_share", "repeated_jump", "stale_share"):
         value = getattr(rules, key)
-        _require(value is None or 0 < value <= 1, f"data.{key}", "must be above 0 and at most 1")
+        require(value is None or 0 < value <= 1, f"data.{key}", "must be above 0 and at most 1")
 
 
 def _check_alerts(rules: AlertRules) -> None:
     broken = rule_against(rules)
     if broken is not None:
-        _require(False, *broken)
-
-
-def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
-    if not holds:
-        raise InvalidInput(f"{_WHERE}: '{field}' {message}", field=field)
+        require(False, *broken)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.kernel.errors import Unsupported
 from flyball.measures import classification, regression
 from flyball.measures.metrics import Metric, Task
+from flyball.monitoring.monitor_file import MONITOR_FILE, require
 
 PINBALL = "pinball"
 ACCURACY = "accuracy"
@@ -50,7 +51,7 @@ class QualityRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if self.metric not in METRICS:
             known = ", ".join(sorted([*METRICS, PINBALL]))
             raise Unsupported(
-                f"the monitor file: '{self.metric}' is not offered; use one of {known}", field="quality.metric"
+                f"{MONITOR_FILE}: '{self.metric}' is not offered; use one of {known}", field="quality.metric"
             )
         return METRICS[self.metric]
 
@@ -63,16 +64,13 @@ def check_quality_rules(rules: QualityRules) -> None:
         Unsupported: a metric that is not offered.
     """
     metric = rules.find_metric()
-    _require(LEAST_CONFIDENCE < rules.confidence < 1, "confidence", "must lie between 0.5 and 1")
+    require(LEAST_CONFIDENCE < rules.confidence < 1, "quality.confidence", "must lie between 0.5 and 1")
     if metric.is_share:
-        _require(0 <= rules.tolerance < 1, "tolerance", "must be at least 0 and below 1")
-    _require(rules.tolerance >= 0, "tolerance", "must be at least 0")
-    _require(FEWEST_RESAMPLES <= rules.resamples <= MOST_RESAMPLES, "resamples", "must lie between 100 and 100000")
-    _require(0 < rules.quantile < 1, "quantile", "must lie between 0 and 1")
+        require(0 <= rules.tolerance < 1, "quality.tolerance", "must be at least 0 and below 1")
+    require(rules.tolerance >= 0, "quality.tolerance", "must be at least 0")
+    require(
+        FEWEST_RESAMPLES <= rules.resamples <= MOST_RESAMPLES, "quality.resamples", "must lie between 100 and 100000"
+    )
+    require(0 < rules.quantile < 1, "quality.quantile", "must lie between 0 and 1")
     of_classes = metric.task is Task.CLASSIFICATION and metric.name != ACCURACY
-    _require(rules.positive is None or of_classes, "positive", f"means nothing to {rules.metric}")
-
-
-def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
-    if not holds:
-        raise InvalidInput(f"the monitor file: 'quality.{field}' {message}", field=f"quality.{field}")
+    require(rules.positive is None or of_classes, "quality.positive", f"means nothing to {rules.metric}")

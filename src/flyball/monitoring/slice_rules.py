@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.monitor_file import MONITOR_FILE, require
 from flyball.monitoring.slice_predicates import check_predicate, columns_of
 
 MOST_NAMED = 50
@@ -35,13 +36,9 @@ def check_slice_rules(rules: SliceRules) -> None:
         InvalidInput: a value out of its range, or a text that is no predicate; `field` names it.
     """
     if len(rules.named) > MOST_NAMED:
-        raise InvalidInput(f"the monitor file: no more than {MOST_NAMED} slices are judged", field="slices.named")
-    if rules.min_rows < 1:
-        raise InvalidInput("the monitor file: 'slices.min_rows' must be at least 1", field="slices.min_rows")
-    if not 0 < rules.significance < 1:
-        raise InvalidInput(
-            "the monitor file: 'slices.significance' must lie between 0 and 1", field="slices.significance"
-        )
+        raise InvalidInput(f"{MONITOR_FILE}: no more than {MOST_NAMED} slices are judged", field="slices.named")
+    require(rules.min_rows >= 1, "slices.min_rows", "must be at least 1")
+    require(0 < rules.significance < 1, "slices.significance", "must lie between 0 and 1")
     for name, where in rules.named.items():
         columns_of(where, field=f"slices.named.{name}")
 

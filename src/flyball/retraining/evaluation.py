@@ -15,14 +15,13 @@ from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
 from flyball.measures.intervals import block_bootstrap
 from flyball.monitoring.baselines import Baseline
+from flyball.monitoring.schema import FEATURE_PREFIX
 from flyball.registry.gates.evidence import BlockScore, PairedEvaluation
 from flyball.retraining.freeze import day_blocks
 from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
 
 METRIC: Literal["accuracy"] = "accuracy"
-OURS = frozenset({"prediction", "label", "time_ms", "score"})
-"""What the columns of a holdout are besides features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +81,11 @@ def evaluate(
 
 
 def _answered(loop: Loop, table: pa.Table, answers: pa.Table) -> pa.Table:
-    """Return rows as monitoring describes a version by them: features, `prediction`, `score`, `label` and `time_ms`."""
+    """Return rows as monitoring describes a version by them: `feature.<name>`, `prediction`, `score`, `label` and `time_ms`."""
     features = table.drop_columns([loop.label_column, loop.time_column])
-    known = {name: features.column(name) for name in features.column_names if name not in OURS}
     return pa.table(
         {
-            **known,
+            **{f"{FEATURE_PREFIX}{name}": features.column(name) for name in features.column_names},
             "prediction": answers.column("prediction"),
             "score": answers.column("score"),
             "label": table.column(loop.label_column),

@@ -17,7 +17,7 @@ from flyball.monitoring.sketches import sketch_table
 from flyball.registry import Decision, EvidenceKind, ModelVersion, Verdict
 from flyball.registry.gates.evidence import PairedEvaluation
 from flyball.retraining.entities import Request, RequestState
-from flyball.retraining.evaluation import METRIC, OURS, Evaluated, baseline_of, evaluate, ratcheted
+from flyball.retraining.evaluation import METRIC, Evaluated, baseline_of, evaluate, ratcheted
 from flyball.retraining.gathering import ModelFiles, approvable, dataset_of, gather, read_model_files
 from flyball.retraining.loops import Loop
 from flyball.retraining.ports import Scorer
@@ -121,8 +121,7 @@ class Judging:
     def _baseline(self, request: Request, loop: Loop, evaluated: Evaluated) -> dict[str, JsonValue]:
         own = baseline_of(evaluated.evaluations)
         if evaluated.holdout is not None:
-            renamed = [name if name in OURS else f"feature.{name}" for name in evaluated.holdout.column_names]
-            own = _whole_baseline(evaluated.holdout.rename_columns(renamed)) | own
+            own = _whole_baseline(evaluated.holdout) | own
         if not loop.ratchet or request.champion is None:
             return own
         digest = self._rooms.registry.evidence(loop.model, request.champion).get(EvidenceKind.BASELINE)

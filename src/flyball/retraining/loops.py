@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
 from flyball.datasets.entities import check_name
 from flyball.deployment.stop_rules import LARGEST_ALPHA
-from flyball.kernel.documents import read_document
+from flyball.kernel.documents import read_document, require
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
 
 # Short enough that a dataset of the loop, `<loop>-training`, still has a name that datasets accept.
 MAX_NAME = 100
+_require = partial(require, what="the loop file")
 _PIPELINE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
@@ -166,8 +167,3 @@ def _check_canary(canary: CanaryPlan) -> None:
     _require(0 <= canary.margin < 1, "canary.margin", "must be at least 0 and below 1")
     _require(canary.min_rows > 0, "canary.min_rows", "must be at least 1")
     _require(canary.max_rows >= canary.min_rows, "canary.max_rows", "must be at least canary.min_rows")
-
-
-def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
-    if not holds:
-        raise InvalidInput(f"the loop file: '{field}' {message}", field=field)

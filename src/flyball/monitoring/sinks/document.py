@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 
-from flyball.kernel.documents import invalid_document, read_document
+from flyball.kernel.documents import invalid_document, read_document, require
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput, NotFound, PermissionDenied
 from flyball.kernel.plugins import load_plugin
@@ -24,6 +25,7 @@ MOST_ROUTES = 500
 SHORTEST_REPEAT_MS = 60_000
 LONGEST_WAIT_MS = 3_600_000
 _WHERE = "the sinks file"
+_require = partial(require, what=_WHERE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -170,8 +172,3 @@ def _cause(alert: Alert) -> str:
     if lead is not None and lead.feature:
         return lead.feature
     return f"{alert.endpoint}/{lead.kind if lead else alert.kind}"
-
-
-def _require(holds: bool, field: str, message: str) -> None:  # noqa: FBT001 -- a guard reads best this way
-    if not holds:
-        raise InvalidInput(f"{_WHERE}: '{field}' {message}", field=field)
