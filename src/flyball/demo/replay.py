@@ -59,7 +59,10 @@ class Replay:
         self._url = self._endpoint().url
 
     def run(self, start: int, end: int) -> None:
-        """Send rows `start` to `end`, and the labels of all but the last day; then let the loop come to rest."""
+        """Send rows `start` to `end`, and the labels of a day after the next one; then let the loop come to rest.
+
+        The last day is labelled at the end: whichever replay comes next, the window that it ends has all its labels.
+        """
         labelled = start
         for row in range(start, end, ROWS_A_DAY):
             stop = min(row + ROWS_A_DAY, end)
@@ -72,8 +75,9 @@ class Replay:
                 wait_for(
                     partial(self._is_kept, stop - 1), limit_s=PATIENCE_S, what="the captured predictions to arrive"
                 )
-                self._label(labelled, stop - ROWS_A_DAY)
-                labelled = max(labelled, stop - ROWS_A_DAY)
+                known = stop if stop == end else stop - ROWS_A_DAY
+                self._label(labelled, known)
+                labelled = max(labelled, known)
                 self.settle()
 
     def settle(self) -> None:
