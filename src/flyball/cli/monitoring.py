@@ -145,6 +145,9 @@ def revisions(name: str, start_ms: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--runner", default="", help="Who reads the parts: 'ray' or 'local'; this process when not given.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many parts a runner does at once.")
+@click.option(
+    "--multivariate", is_flag=True, help="Compare the columns of numbers together too, on a sample of the rows."
+)
 def compare(
     reference: Path,
     current: Path,
@@ -154,6 +157,7 @@ def compare(
     workers: int | None,
     *,
     as_json: bool,
+    multivariate: bool,
 ) -> None:
     """Compare two tables in Parquet files, or folders of them. No server is needed.
 
@@ -174,6 +178,7 @@ def compare(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             runner=runner,
             workers=workers,
+            multivariate=multivariate,
         )
     if html is not None:
         found.to_html(html)
@@ -189,6 +194,8 @@ def show_comparison(found: Comparison) -> None:
     """Print every column that was compared, and what is wrong."""
     rows = [_drift_row(one.drift) for one in found.columns if one.drift is not None]
     table(["column", "measure", "effect", "threshold", "p", "verdict"], rows)
+    for line in joint_lines(found):
+        click.echo(line)
     for fault in found.faults:
         click.echo(f"fault: {fault.feature} {fault.detail} ({fault.share:.1%} of the rows)")
     for one in found.columns:
@@ -197,6 +204,13 @@ def show_comparison(found: Comparison) -> None:
     for what, names in (("reference", found.only_in_reference), ("current table", found.only_in_current)):
         if names:
             click.echo(f"only in the {what}: {', '.join(names)}")
+
+
+def joint_lines(found: Comparison) -> list[str]:
+    """Return what free texts, lists and the numbers together show, a line each."""
+    joint = [found.joint, *(one.joint for one in found.columns)]
+    lines = [f"{one.subject}: {'drifted' if one.drifted else 'steady'}: {one.text}" for one in joint if one is not None]
+    return [*lines, f"not compared: numbers together: {found.not_joint}"] if found.not_joint else lines
 
 
 def _drift_row(drift: FeatureDrift) -> list[str]:

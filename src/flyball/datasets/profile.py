@@ -26,6 +26,8 @@ class ColumnKind(StrEnum):
     TEXT = "text"
     """Text with many different values; `top` lists the most frequent."""
     TIME = "time"
+    LIST = "list"
+    """Lists of numbers, such as embeddings. No profile describes them; comparisons and monitors hold them as points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

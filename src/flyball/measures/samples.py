@@ -1,4 +1,4 @@
-"""Samples as the measures want them: one dimension, finite, not empty."""
+"""Samples as the measures want them: finite, not empty, of one dimension or as rows of points."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.kernel.errors import InvalidInput
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float64]
 
 
 def finite_sample(values: ArrayLike, *, field: str) -> Floats:
@@ -34,3 +35,22 @@ def counts_of(values: ArrayLike, *, field: str) -> Floats:
     if np.any(counts < 0) or counts.sum() <= 0:
         raise InvalidInput(f"{field} needs counts of zero or more, and something counted", field=field)
     return counts
+
+
+def point_pair(reference: ArrayLike, sample: ArrayLike, *, least: int) -> tuple[Matrix, Matrix]:
+    """Return two sets of points as floats of shapes (n, d) and (m, d), with `least` rows each.
+
+    Raises:
+        InvalidInput: other shapes, too few rows, NaN or an infinity.
+    """
+    ours, theirs = (np.asarray(part, dtype=np.float64) for part in (reference, sample))
+    for part, name in ((ours, "reference"), (theirs, "sample")):
+        if part.ndim != 2 or part.shape[1] == 0:  # noqa: PLR2004 -- rows and columns
+            raise InvalidInput(f"{name} has shape {part.shape}; expected rows by columns", field=name)
+        if len(part) < least:
+            raise InvalidInput(f"{name} has {len(part)} rows; {least} are needed", field=name)
+        if not np.all(np.isfinite(part)):
+            raise InvalidInput(f"{name} holds NaN or an infinity; leave such rows out, and count them", field=name)
+    if ours.shape[1] != theirs.shape[1]:
+        raise InvalidInput(f"{ours.shape[1]} columns against {theirs.shape[1]}", field="sample")
+    return ours, theirs

@@ -15,6 +15,7 @@ from flyball.monitoring.summaries import ColumnSummary
 UNWATCHED_KINDS = {
     ColumnKind.TEXT: "free text has no distribution to compare",
     ColumnKind.TIME: "a time has no distribution to compare",
+    ColumnKind.LIST: "lists have no distribution to compare",
 }
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import rbf_kernel
 
 from flyball.kernel.errors import InvalidInput
-from flyball.measures import multivariate
-from flyball.measures.multivariate import domain_classifier, mean_discrepancy, reconstruction
+from flyball.measures.multivariate import mean_discrepancy, reconstruction
+from flyball.measures.separation import domain_classifier
 
 
 def _points(seed: int, rows: int, *, together: float = 0.9) -> np.ndarray:
@@ -26,6 +25,7 @@ def test_columns_that_part_are_found_though_none_has_changed() -> None:
     assert reconstruction(ours, same).test.p_value > 0.01
     found = reconstruction(ours, parted)
     assert (found.components, found.effect > 1, found.test.p_value < 1e-6) == (2, True, True)
+    assert found.shares.sum() == pytest.approx(1.0)
     assert mean_discrepancy(ours, parted).p_value < 0.01
     assert mean_discrepancy(ours, same).p_value > 0.01
 
@@ -42,38 +42,6 @@ def test_the_error_is_that_of_scikit_learn_s_components() -> None:
         scaled = (part - centre) / unit
         errors.append(np.linalg.norm(scaled - oracle.inverse_transform(oracle.transform(scaled)), axis=1))
     assert found.effect == pytest.approx((errors[1].mean() - errors[0].mean()) / errors[0].std(), rel=1e-9)
-
-
-def test_a_classifier_cannot_tell_what_is_the_same_and_tells_a_shift_and_a_scale() -> None:
-    generator = np.random.default_rng(6)
-    ours = generator.normal(size=(800, 5))
-    assert domain_classifier(ours, generator.normal(size=(600, 5))).lower < 0.5
-    for moved in (generator.normal(0.5, 1, (600, 5)), generator.normal(0, 1.6, (600, 5))):
-        assert domain_classifier(ours, moved).lower > 0.6
-
-
-def test_the_bounds_of_the_area_hold_when_nothing_changed() -> None:
-    missed = 0
-    for seed in range(200):
-        generator = np.random.default_rng(seed)
-        found = domain_classifier(
-            generator.normal(size=(150, 3)), generator.normal(size=(150, 3)), confidence=0.9, seed=seed
-        )
-        missed += not found.lower <= 0.5 <= found.upper
-    # 0.1 of 200 is 20; four standard deviations are 17.
-    assert 3 <= missed <= 37
-
-
-def test_the_area_is_that_of_scikit_learn() -> None:
-    generator = np.random.default_rng(8)
-    negative, positive = generator.integers(0, 9, 70).astype(float), generator.integers(3, 12, 40).astype(float)
-    area, variance = multivariate._area(negative, positive)
-    truth = np.repeat([0, 1], [70, 40])
-    assert area == pytest.approx(roc_auc_score(truth, np.concatenate([negative, positive])), rel=1e-12)
-    drawn = [
-        multivariate._area(generator.choice(negative, 70), generator.choice(positive, 40))[0] for _ in range(2_000)
-    ]
-    assert variance == pytest.approx(np.var(drawn), rel=0.15)
 
 
 def test_the_discrepancy_is_that_of_its_definition() -> None:

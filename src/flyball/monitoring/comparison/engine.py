@@ -15,9 +15,11 @@ from flyball.monitoring.comparison.measuring import NO_VALUE, Rules, compare_sum
 from flyball.monitoring.comparison.results import ColumnComparison, Comparison, Side
 from flyball.monitoring.comparison.sources import Source, open_source
 from flyball.monitoring.comparison.spread import summarise_spread
+from flyball.monitoring.comparison.together import compare_together
 from flyball.monitoring.drift import UNWATCHED_KINDS, judge_all
 from flyball.monitoring.entities import DataFault, FaultKind
 from flyball.monitoring.monitor import DataRules, DriftRules
+from flyball.monitoring.multivariate.rules import MultivariateRules, check_multivariate
 from flyball.monitoring.summaries import ColumnSummary, TableSummary
 
 Progress = Callable[[int, int], None]
@@ -39,6 +41,7 @@ def compare(
     progress: Progress | None = None,
     runner: str = "",
     workers: int | None = None,
+    multivariate: MultivariateRules | bool = False,
 ) -> Comparison:
     """Compare two tables column by column.
 
@@ -58,6 +61,8 @@ def compare(
         runner: "ray" or "local" has Parquet files summarised part by part on a cluster, or in processes of this machine, and only
             the sketches come back; without one, this process reads.
         workers: how many parts a runner does at once; as many as there are processors when not given.
+        multivariate: whether the columns of numbers are held against each other together too, on a sample of the rows; rules
+            instead of True say when they count as drifted. Free text and lists of numbers are always compared by such samples.
 
     Raises:
         InvalidInput: a table without rows or columns, a file that is none, a column that is not there.
@@ -77,12 +82,20 @@ def compare(
             if progress is not None:
                 progress(len(found), len(names))
     wanted = columns is None
+    judged = _judged(found, rules.drift)
+    given = multivariate if isinstance(multivariate, MultivariateRules) else MultivariateRules()
+    check_multivariate(given)
+    together = compare_together(
+        ours, theirs, judged, rules=given, ignore=rules.drift.ignore, numbers=bool(multivariate)
+    )
     return Comparison(
         reference_rows=ours.rows,
         current_rows=theirs.rows,
-        columns=tuple(sorted(_judged(found, rules.drift), key=_rank)),
+        columns=tuple(sorted(together.columns, key=_rank)),
         only_in_reference=tuple(name for name in ours.kinds if wanted and name not in theirs.kinds),
         only_in_current=tuple(name for name in theirs.kinds if wanted and name not in ours.kinds),
+        joint=together.joint,
+        not_joint=together.not_joint,
     )
 
 
@@ -155,5 +168,4 @@ def _judged(found: Sequence[ColumnComparison], rules: DriftRules) -> list[Column
 
 
 def _rank(column: ColumnComparison) -> tuple[bool, bool, float, str]:
-    strength = column.drift.strength if column.drift else -1.0
-    return not column.drifted, not column.faults, -strength, column.name
+    return not column.drifted, not column.faults, -column.strength, column.name

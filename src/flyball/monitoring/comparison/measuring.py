@@ -37,6 +37,8 @@ BARS = 40
 TAIL = 0.001
 NO_VALUE = "no value to compare"
 FREE_TEXT = "free text has no distribution to compare"
+# Texts that hardly repeat are no categories: so many of them, of which more than this share is different.
+FEWEST_TEXTS, DIFFERENT_SHARE = 200, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ def _compare_categories(
         current=Side(rows=current.rows, missing_count=current.missing),
     )
     ours, theirs = reference.counts, current.counts
-    if ours is None or theirs is None:
+    if ours is None or theirs is None or (_hardly_repeats(reference) and _hardly_repeats(current)):
         return replace(found, kind=ColumnKind.TEXT, unwatched=FREE_TEXT)
     found = replace(
         found,
@@ -114,6 +116,11 @@ def _compare_categories(
         drift=category_drift(name, reference, current, rules.drift),
         picture=_category_picture(names, expected, counted),
     )
+
+
+def _hardly_repeats(column: CategoryColumn) -> bool:
+    present, different = column.rows - column.missing, len(column.counts or ())
+    return column.counts is None or (present >= FEWEST_TEXTS and different > DIFFERENT_SHARE * present)
 
 
 def _count_measures(ours: Floats, theirs: Floats) -> dict[str, float]:

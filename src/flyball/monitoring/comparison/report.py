@@ -9,6 +9,7 @@ from importlib import resources
 from flyball.monitoring.comparison.drawing import draw, number
 from flyball.monitoring.comparison.results import ColumnComparison, Comparison, Side
 from flyball.monitoring.entities import DataFault
+from flyball.monitoring.multivariate.entities import JointDrift, JointMeasure
 
 # A row with its picture takes about 3 kB, one without about 0.5 kB, however long names are.
 MOST_PICTURES = 200
@@ -31,7 +32,7 @@ def render(comparison: Comparison) -> str:
         f"<h1>{_headline(comparison)}</h1>"
         f'<p class="soft">{comparison.reference_rows:,} rows in the reference, {comparison.current_rows:,} in the current table, '
         f"{len(comparison.columns):,} columns compared, {len(drifted):,} drifted.</p>"
-        f"{_lonely(comparison)}{_faults(comparison.faults)}"
+        f"{_lonely(comparison)}{_together(comparison)}{_faults(comparison.faults)}"
         '<h2>Columns</h2><p class="soft key">Strongest first.<i class="r"></i>reference<i class="c"></i>current</p>'
         "<table><thead><tr><th>column<th>verdict<th>distribution"
         '<th class="n">effect<th class="n">threshold<th class="n">p, adjusted<th>reference → current</tr></thead>'
@@ -44,6 +45,7 @@ def _headline(comparison: Comparison) -> str:
         return '<span class="good">Nothing changed</span>'
     found = [
         (len(comparison.drifted), "drifted"),
+        (int(comparison.joint is not None and comparison.joint.drifted), "change of the columns together"),
         (len(comparison.faults), "data faults"),
         (len(comparison.only_in_reference) + len(comparison.only_in_current), "columns in one table only"),
     ]
@@ -69,8 +71,8 @@ def _faults(faults: tuple[DataFault, ...]) -> str:
 
 
 def _row(column: ColumnComparison, *, pictured: bool) -> str:
-    drift = column.drift
     picture = draw(column.picture) if pictured and column.picture else ""
+    drift = column.drift or (column.joint.strongest if column.joint else None)
     effect = (
         "<td class=n><td class=n><td class=n>"
         if drift is None
@@ -94,7 +96,37 @@ def _p_value(value: float | None) -> str:
 
 
 def _measures(column: ColumnComparison) -> str:
-    return escape("\n".join(f"{name} {value:.4g}" for name, value in column.measures.items()))
+    joint = () if column.joint is None else column.joint.measures
+    listed = dict(column.measures) or {str(one.measure): one.effect for one in joint}
+    return escape("\n".join(f"{name} {value:.4g}" for name, value in listed.items()))
+
+
+def _together(comparison: Comparison) -> str:
+    if comparison.not_joint:
+        return f"<h2>Numbers together</h2><p class=soft>not compared: {escape(comparison.not_joint)}</p>"
+    joint = comparison.joint
+    if joint is None:
+        return ""
+    verdict = "<span class=bad>drifted</span>" if joint.drifted else "steady"
+    measures = "".join(
+        f"<tr><td>{escape(one.measure)}<td class=n>{number(one.effect)}<td class=n>{_bounds(one)}"
+        f"<td class=n>{number(one.threshold)}<td class=n>{_p_value(one.p_value)}</tr>"
+        for one in joint.measures
+    )
+    head = "<tr><th>measure<th class=n>effect<th class=n>between<th class=n>threshold<th class=n>p</tr>"
+    by = f"<p>Told apart by {_shares(joint)}.</p>" if joint.named else ""
+    return (
+        f"<h2>Numbers together</h2><p>{joint.columns:,} columns, {joint.reference_rows:,} and {joint.rows:,} rows drawn: {verdict}</p>"
+        f"<table><thead>{head}</thead><tbody>{measures}</tbody></table>{by}"
+    )
+
+
+def _bounds(one: JointMeasure) -> str:
+    return "" if one.lower is None else f"{number(one.lower)} to {number(one.upper)}"
+
+
+def _shares(joint: JointDrift) -> str:
+    return ", ".join(f"{_name(one.name)} ({one.share:.0%})" for one in joint.named)
 
 
 def _change(column: ColumnComparison) -> str:
@@ -109,6 +141,8 @@ def _change(column: ColumnComparison) -> str:
         lines.append(f"new: {_names(column.new_categories)}")
     if column.vanished_categories:
         lines.append(f"vanished: {_names(column.vanished_categories)}")
+    if column.joint is not None and column.joint.named:
+        lines.append(f"told apart by {_shares(column.joint)}")
     if column.rank_error:
         lines.append(f"<span class=soft>shares to within {column.rank_error:.2%}</span>")
     return "<br>".join(lines)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flyball.datasets.profile import ColumnKind
 from flyball.kernel.canonical import JsonValue
 from flyball.monitoring.entities import DataFault, FeatureDrift
+from flyball.monitoring.multivariate.entities import JointDrift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,8 @@ class Picture:
 class ColumnComparison:
     """One column of both tables.
 
-    `drift` is None and `unwatched` says why where there is nothing to compare. `measures` holds every distance by name;
+    `drift` is None and `unwatched` says why where there is nothing to compare; of free text and of lists `joint` has what was
+    found. `measures` holds every distance by name;
     `rank_error` (0..1) is by how much a share read from a sketch can be off, 0 where all rows were sorted.
     """
 
@@ -63,6 +65,7 @@ class ColumnComparison:
     reference: Side
     current: Side
     drift: FeatureDrift | None = None
+    joint: JointDrift | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     faults: tuple[DataFault, ...] = ()
     new_categories: tuple[str, ...] = ()
@@ -74,18 +77,31 @@ class ColumnComparison:
     @property
     def drifted(self) -> bool:
         """Whether the column moved further than its threshold, and surely."""
-        return self.drift is not None and self.drift.drifted
+        found = self.drift or self.joint
+        return found is not None and found.drifted
+
+    @property
+    def strength(self) -> float:
+        """How far it moved in units of its threshold, -1 where nothing was measured."""
+        found = self.drift or self.joint
+        return -1.0 if found is None else found.strength
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """Two tables, column by column: what drifted first, then what is at fault, then the rest by strength."""
+    """Two tables, column by column: what drifted first, then what is at fault, then the rest by strength.
+
+    `joint` is what the columns of numbers show together, None where that was not asked for or cannot be said; `not_joint` then
+    holds the reason, empty where it was not asked for.
+    """
 
     reference_rows: int
     current_rows: int
     columns: tuple[ColumnComparison, ...]
     only_in_reference: tuple[str, ...] = ()
     only_in_current: tuple[str, ...] = ()
+    joint: JointDrift | None = None
+    not_joint: str = ""
 
     @property
     def drifted(self) -> tuple[str, ...]:
@@ -100,8 +116,9 @@ class Comparison:
 
     @property
     def changed(self) -> bool:
-        """Whether anything drifted, is at fault, or is missing from one of the tables."""
-        return bool(self.drifted or self.faults or self.only_in_reference or self.only_in_current)
+        """Whether anything drifted, also columns together, is at fault, or is missing from one of the tables."""
+        together = self.joint is not None and self.joint.drifted
+        return bool(self.drifted or together or self.faults or self.only_in_reference or self.only_in_current)
 
     def get(self, name: str) -> ColumnComparison:
         """Return a column.
@@ -120,6 +137,8 @@ class Comparison:
             "drifted": list(self.drifted),
             "only_in_reference": list(self.only_in_reference),
             "only_in_current": list(self.only_in_current),
+            "joint": _plain(self.joint),
+            "not_joint": self.not_joint,
             "columns": [_column_json(column) for column in self.columns],
         }
 

@@ -14,9 +14,12 @@ import pyarrow.parquet as pq
 
 from flyball.datasets.profile import ColumnKind
 from flyball.kernel.errors import InvalidInput, Unsupported
+from flyball.monitoring.multivariate.samples import draw_places, draw_rows
 
 _WANTED = "pass a pandas or Polars frame, an Arrow table, a DuckDB relation, or the path of a Parquet file or folder"
 
+# Of a large file, rows are drawn from so many row groups, evenly from first to last: to read them all would be to read it twice.
+MOST_GROUPS = 16
 _TEXTS = {pa.string(), pa.large_string(), pa.string_view(), pa.null()}
 
 
@@ -35,6 +38,10 @@ class Source(Protocol):
 
     def pieces(self, name: str) -> Iterator[pa.Array]:
         """Yield a column from first row to last; a piece fits into memory."""
+        ...
+
+    def sample(self, names: Sequence[str], count: int) -> pa.Table:
+        """Return `count` rows of some columns, always the same ones; all where there are no more."""
         ...
 
 
@@ -64,6 +71,9 @@ class ArrowSource:
     def pieces(self, name: str) -> Iterator[pa.Array]:
         yield from self.table.column(name).chunks
 
+    def sample(self, names: Sequence[str], count: int) -> pa.Table:
+        return draw_rows(self.table.select(list(names)), count)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PandasSource:
@@ -79,6 +89,10 @@ class PandasSource:
         # NaN stays NaN in numbers: whoever reads them looks for it anyway, and a mask would be a pass over all rows.
         found = pa.array(column.to_numpy()) if numbers else pa.array(column, from_pandas=True)
         yield from found.chunks if isinstance(found, pa.ChunkedArray) else [found]
+
+    def sample(self, names: Sequence[str], count: int) -> pa.Table:
+        drawn = self.frame[list(names)].iloc[draw_places(self.rows, count)]
+        return pa.Table.from_pandas(drawn, preserve_index=False)
 
 
 class _Opened(threading.local):
@@ -108,6 +122,17 @@ class ParquetSource:
             file = self.opened.get(path, metadata)
             for group in range(metadata.num_row_groups):
                 yield from file.read_row_group(group, columns=[name], use_threads=False).column(name).chunks
+
+    def sample(self, names: Sequence[str], count: int) -> pa.Table:
+        groups = [(path, metadata, place) for path, metadata in self.files for place in range(metadata.num_row_groups)]
+        step = max(1, -(-len(groups) // MOST_GROUPS))
+        read = groups[step // 2 :: step] or groups
+        share = count / max(1, sum(metadata.row_group(place).num_rows for _path, metadata, place in read))
+        parts = []
+        for path, metadata, place in read:
+            part = self.opened.get(path, metadata).read_row_group(place, columns=list(names), use_threads=False)
+            parts.append(draw_rows(part, max(1, round(part.num_rows * share))))
+        return pa.concat_tables(parts)
 
 
 def _in_memory(data: object, known: _Kinds) -> Source:
@@ -170,6 +195,15 @@ def _metadata(path: Path, what: str) -> pq.FileMetaData:
         raise InvalidInput(f"{path} is no Parquet file: {error}", field=what) from error
 
 
+def is_list_of_numbers(kind: pa.DataType) -> bool:
+    """Tell whether each value is a list of numbers, or a list of such lists."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return True
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kinds:
     """The kinds of a table's columns, of those that are wanted."""
@@ -194,5 +228,7 @@ class _Kinds:
             return ColumnKind.TIME
         if kind in _TEXTS:
             return ColumnKind.CATEGORICAL
+        if is_list_of_numbers(kind):
+            return ColumnKind.LIST
         message = f"column '{field.name}' of the {self.what} is {kind}; name the others with columns=[...]"
         raise Unsupported(message, field=field.name)

@@ -96,14 +96,14 @@ def test_columns_of_one_table_only_are_named() -> None:
 
 
 def test_times_free_texts_and_ignored_columns_are_named_as_not_compared() -> None:
-    texts = [f"text {place}" for place in range(11_000)]
+    texts = [f"text-{place}" for place in range(11_000)]
     times = pa.array(np.arange(11_000), pa.timestamp("s"))
     table = pa.table({"when": times, "said": texts, "id": np.arange(11_000), "x": np.arange(11_000.0)})
     found = compare(table, table, drift=DriftRules(ignore=("id",)))
     reasons = {column.name: column.unwatched for column in found.columns if column.unwatched}
     assert reasons == {
         "when": "a time has no distribution to compare",
-        "said": "free text has no distribution to compare",
+        "said": "its values are no texts of words, and hardly repeat: there is nothing to compare",
         "id": "ignored by the rules",
     }
     assert found.get("said").kind is ColumnKind.TEXT
@@ -178,7 +178,7 @@ def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInput, match=said):
             compare(table, wrong)
-    for unknown in (3, {"a": [1]}, pa.table({"a": [[1.0]]})):
+    for unknown in (3, {"a": [1]}, pa.table({"a": [["b"]]})):
         with pytest.raises(Unsupported):
             compare(table, unknown)
     with pytest.raises(InvalidInput, match="no column 'sise'"):
@@ -191,7 +191,7 @@ def test_what_cannot_be_compared_says_why(tmp_path: Path) -> None:
 
 
 def test_a_column_that_cannot_be_compared_does_not_disturb_the_others() -> None:
-    table = _table(1, lists=pa.array([[1.0]] * ROWS))
+    table = _table(1, lists=pa.array([["one"]] * ROWS))
     assert not compare(table, table, columns=["size"]).changed
 
 
