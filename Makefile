@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: help venv demo demo-once test test-clients test-ray test-observability test-frameworks fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring prove-monitoring
+.PHONY: help venv demo demo-once test test-clients test-ray test-observability test-frameworks test-tensorflow fuzz check lint types contracts architecture docs format lock openapi reference changelog clean bench-tracking bench-serving bench-monitoring prove-monitoring
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -33,7 +33,11 @@ test-ray: ## jobs on a Ray cluster of two nodes, and the prediction log read by 
 	@python3 tools/bootstrap.py ray
 	@.venv-ray/bin/python -m pytest -q --confcutdir tests/protocol/ray tests/protocol/ray
 
-test-frameworks: test-clients test-ray ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
+test-tensorflow: ## TensorFlow, and Keras on it, served in an environment of its own
+	@python3 tools/bootstrap.py tensorflow
+	@.venv-tensorflow/bin/python -m pytest -q --confcutdir tests/conformance/tensorflow tests/conformance/tensorflow
+
+test-frameworks: test-clients test-ray test-tensorflow ## PyTorch (Lightning) and Keras, logged and served, in an environment of its own
 	@python3 tools/bootstrap.py frameworks
 	@.venv-frameworks/bin/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile tests/protocol/frameworks tests/conformance/frameworks
 
@@ -66,10 +70,11 @@ format: venv ## mend what ruff can mend
 
 lock: venv ## resolve again; the lock names no host, so that it works behind any mirror
 	@$(BIN)/uv lock --upgrade
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra ray --group dev --no-emit-project --no-header -o requirements/dev.lock
-	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra ray --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra tensorflow --no-extra ray --group dev --no-emit-project --no-header -o requirements/dev.lock
+	@$(BIN)/uv export --quiet --frozen --format requirements-txt --all-extras --no-extra torch --no-extra keras --no-extra tensorflow --no-extra ray --group dev --group frameworks --no-emit-project --no-emit-package torch --no-header -o requirements/frameworks.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/clients.in -o requirements/clients.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra server --extra sklearn --extra isolation --extra ray requirements/ray.in -c requirements/dev.lock -o requirements/ray.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --extra server --extra sklearn --extra isolation --extra onnx --extra pyfunc --extra tensorflow requirements/tensorflow.in -c requirements/dev.lock -o requirements/tensorflow.lock
 
 openapi: venv ## write schemas/openapi.json from the server's route table
 	@$(BIN)/python -m flyball.server.openapi schemas/openapi.json
@@ -94,4 +99,4 @@ changelog: venv ## join the change fragments into CHANGELOG.md for a release
 	@$(BIN)/towncrier build --version "$$($(BIN)/python -c 'import flyball; print(flyball.__version__)')"
 
 clean:
-	rm -rf .venv .venv-clients .venv-frameworks .venv-ray build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-clients .venv-frameworks .venv-ray .venv-tensorflow build dist .mypy_cache .ruff_cache .pytest_cache

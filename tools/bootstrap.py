@@ -1,8 +1,8 @@
 """Make `.venv` from the lock with nothing but a Python and its standard library.
 
 Run as `python3 tools/bootstrap.py`, or with the name of another environment: `frameworks` for the heavy libraries, `clients` for the
-clients that ask the model server, `ray` for a Ray cluster. It is safe to run again: it ends at once when the environment already
-matches the lock.
+clients that ask the model server, `ray` for a Ray cluster, `tensorflow` for models of TensorFlow. It is safe to run again: it ends at
+once when the environment already matches the lock.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ ENVIRONMENTS = {
         by_pip=(REQUIREMENTS / "torch.txt",),
     ),
     "ray": Environment(folder=ROOT / ".venv-ray", lock=REQUIREMENTS / "ray.lock"),
+    "tensorflow": Environment(folder=ROOT / ".venv-tensorflow", lock=REQUIREMENTS / "tensorflow.lock"),
     "clients": Environment(folder=ROOT / ".venv-clients", lock=REQUIREMENTS / "clients.lock", with_project=False),
 }
 

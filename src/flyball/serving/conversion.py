@@ -1,4 +1,4 @@
-"""Convert loaded models to ONNX: scikit-learn with skl2onnx, XGBoost and LightGBM with onnxmltools, networks with PyTorch."""
+"""Convert loaded models to ONNX: scikit-learn with skl2onnx, XGBoost and LightGBM with onnxmltools, networks by their library."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from flyball.kernel.errors import MissingExtra, Unsupported
+from flyball.serving.conversion_tensorflow import frozen_graph
 from flyball.serving.conversion_torch import traced_graph
 from flyball.serving.entities import ColumnKind, Columns, Prediction, Signature
 from flyball.serving.flavours.estimators import EstimatorRuntime
 from flyball.serving.flavours.keras import KerasRuntime
 from flyball.serving.flavours.lightgbm import LightgbmRuntime
+from flyball.serving.flavours.saved_model import SavedModelRuntime
 from flyball.serving.flavours.torch import TorchRuntime
 from flyball.serving.flavours.xgboost import XgboostRuntime
 from flyball.serving.parity import Plan
@@ -25,7 +27,19 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 # The newest that onnxmltools writes trees for.
 TREES_OPSET = 15
 MATRIX = "__rows__"
-LIBRARIES = ("onnx", "onnxruntime", "skl2onnx", "onnxmltools", "onnxscript", "torch", "keras")
+LIBRARIES = (
+    "onnx",
+    "onnxruntime",
+    "skl2onnx",
+    "onnxmltools",
+    "onnxscript",
+    "torch",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tf2onnx",
+)
+TENSORFLOW = "tensorflow"
 _HISTOGRAM_TREES = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 _TWO = 2
 
@@ -51,13 +65,26 @@ def convert(runtime: Runtime, signature: Signature, *, precision: str, rows: Col
         graph = _xgboost(runtime, signature, precision=precision)
     elif isinstance(runtime, LightgbmRuntime):
         graph = _lightgbm(runtime, signature, precision=precision)
-    elif isinstance(runtime, TorchRuntime | KerasRuntime):
-        names = (MATRIX,) if runtime.order else signature.names
-        graph = traced_graph(runtime, rows, names=names, precision=precision, said=said)
+    elif isinstance(runtime, TorchRuntime | KerasRuntime | SavedModelRuntime):
+        graph = _network(runtime, signature, precision=precision, rows=rows, said=said)
     else:
         raise Unsupported("there is no converter to ONNX for models of this flavour")
     outputs = [one.name for one in graph.graph.output]
     return Converted(content=graph.SerializeToString(), plan=_plan(outputs, runtime.order, said=said))
+
+
+def _network(
+    runtime: TorchRuntime | KerasRuntime | SavedModelRuntime,
+    signature: Signature,
+    *,
+    precision: str,
+    rows: Columns,
+    said: Prediction,
+) -> Any:  # noqa: ANN401 -- a graph
+    names = (MATRIX,) if runtime.order else signature.names
+    if isinstance(runtime, SavedModelRuntime) or (isinstance(runtime, KerasRuntime) and runtime.backend == TENSORFLOW):
+        return frozen_graph(runtime, rows, names=names, precision=precision, said=said)
+    return traced_graph(runtime, rows, names=names, precision=precision, said=said)
 
 
 def _plan(outputs: Sequence[str], order: tuple[str, ...], *, said: Prediction) -> Plan:

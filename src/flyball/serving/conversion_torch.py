@@ -35,7 +35,7 @@ def traced_graph(
     if isinstance(runtime, TorchRuntime):
         return _exported(runtime.module, arrays, names)
     if runtime.backend != "torch":
-        raise Unsupported(f"Keras runs on {runtime.backend} here; models on PyTorch are converted")
+        raise Unsupported(f"Keras runs on {runtime.backend} here; models on PyTorch and TensorFlow are converted")
     if len(arrays) != 1:
         raise Unsupported("the Keras model has several inputs")
     return _exported(_inference_of(runtime.model), arrays, names)

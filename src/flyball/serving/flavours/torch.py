@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from flyball.kernel.errors import InvalidInput, MissingExtra, Unsupported
 from flyball.serving.entities import Array, Columns, ModelSpec, Prediction, Signature
-from flyball.serving.flavours.arrays import numbers_only, prediction_of, stacker
+from flyball.serving.flavours.arrays import prediction_of
 from flyball.serving.flavours.exported import check_program
 from flyball.serving.flavours.files import model_file, reading, refuse_code, refuse_newer, refuse_pickle
+from flyball.serving.flavours.networks import Network, named_outputs
 
 EXPORTED, PICKLED = "model.pt2", "model.pth"
 
@@ -39,26 +40,13 @@ class TorchFlavour:
         return TorchRuntime(_load_pickled(model_file(spec, "model_data", PICKLED)), spec.signature)
 
 
-class TorchRuntime:
+class TorchRuntime(Network):
     """A module without gradients, on the CPU. Threads may share it as long as its `forward` only reads."""
 
     def __init__(self, module: Any, signature: Signature) -> None:  # noqa: ANN401 -- without types
-        self.module = module
-        self._names = signature.names
-        self._tensors = signature.inputs[0].tensor is not None
-        if not self._tensors:
-            numbers_only(signature, library="PyTorch")
         # As MLflow feeds it: a frame becomes 32-bit floats, a matrix keeps its type.
-        self._stack = stacker(signature, dtype=np.float32 if signature.named else None)
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The columns of the matrix that the module takes; nothing where it takes tensors."""
-        return () if self._tensors else self._names
-
-    def arrays(self, columns: Columns) -> list[Array]:
-        """Return what the module is given."""
-        return [columns[name] for name in self._names] if self._tensors else [self._stack(columns)]
+        super().__init__(signature, library="PyTorch", dtype=np.float32 if signature.named else None)
+        self.module = module
 
     def predict(self, columns: Columns) -> Prediction:
         import torch
@@ -73,12 +61,7 @@ class TorchRuntime:
 
 
 def _outputs(said: Any) -> Mapping[str, Array]:  # noqa: ANN401 -- a module returns what it likes
-    if isinstance(said, Mapping):
-        named = {str(name): one for name, one in said.items()}
-    elif isinstance(said, Sequence):
-        named = {f"output_{place}": one for place, one in enumerate(said)}
-    else:
-        named = {"output": said}
+    named = named_outputs(said)
     if not all(callable(getattr(one, "numpy", None)) for one in named.values()):
         raise Unsupported("the model returns something else than tensors, or lists or mappings of tensors")
     return {name: one.numpy() for name, one in named.items()}
