@@ -89,13 +89,13 @@ def test_a_role_reaches_the_routes_of_its_permissions_and_no_other(server: Track
     ],
 )
 def test_a_malformed_credential_is_refused_like_none(shared_server: TrackingServer, headers: dict[str, str]) -> None:
-    answer = urllib3.request("GET", f"{shared_server.url}/api/v1/me", headers=headers, retries=False)
+    answer = urllib3.request("GET", f"{shared_server.url}/api/v1/me", headers=headers, retries=False, timeout=60)
     assert answer.status == 401
 
 
 def test_the_token_is_accepted_as_basic_password_too(shared_server: TrackingServer) -> None:
     headers = urllib3.make_headers(basic_auth=f"anybody:{shared_server.token}")
-    answer = urllib3.request("GET", f"{shared_server.url}/api/v1/me", headers=headers, retries=False)
+    answer = urllib3.request("GET", f"{shared_server.url}/api/v1/me", headers=headers, retries=False, timeout=60)
     assert answer.json()["identity"] == "user:owner"
 
 
@@ -136,7 +136,7 @@ def test_a_token_makes_no_token_that_may_do_more_than_itself(server: TrackingSer
 @pytest.mark.parametrize("path", ["/", "/health", "/api/v1/me", "/api/2.0/mlflow/experiments/search", "/nowhere"])
 def test_a_foreign_host_name_is_refused_on_every_method(shared_server: TrackingServer, method: str, path: str) -> None:
     headers = {"host": "evil.example", "authorization": f"Bearer {shared_server.token}"}
-    answer = urllib3.request(method, shared_server.url + path, headers=headers, retries=False)
+    answer = urllib3.request(method, shared_server.url + path, headers=headers, retries=False, timeout=60)
     assert answer.status == 403
     assert method == "HEAD" or b"FLYBALL_ALLOWED_HOSTS" in answer.data
 
@@ -145,53 +145,59 @@ def test_a_foreign_host_name_is_refused_on_every_method(shared_server: TrackingS
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://[", "file://"])
 def test_a_foreign_origin_is_refused_on_every_method(shared_server: TrackingServer, method: str, origin: str) -> None:
     headers = {"origin": origin, "authorization": f"Bearer {shared_server.token}"}
-    answer = urllib3.request(method, f"{shared_server.url}/api/v1/me", headers=headers, retries=False)
+    answer = urllib3.request(method, f"{shared_server.url}/api/v1/me", headers=headers, retries=False, timeout=60)
     assert answer.status == 403
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST:80", "[::1]:5757"])
 def test_the_names_of_this_machine_are_served(shared_server: TrackingServer, name: str) -> None:
-    answer = urllib3.request("GET", f"{shared_server.url}/health", headers={"host": name}, retries=False)
+    answer = urllib3.request("GET", f"{shared_server.url}/health", headers={"host": name}, retries=False, timeout=60)
     assert answer.status == 200
 
 
 def test_the_server_s_own_origin_is_accepted(shared_server: TrackingServer) -> None:
-    answer = urllib3.request("GET", f"{shared_server.url}/health", headers={"origin": shared_server.url}, retries=False)
+    answer = urllib3.request(
+        "GET", f"{shared_server.url}/health", headers={"origin": shared_server.url}, retries=False, timeout=60
+    )
     assert answer.status == 200
 
 
 def test_a_login_link_opens_one_session_that_scripts_cannot_read(server: TrackingServer) -> None:
     path = server.request("POST", "/api/v1/login-links").json()["path"]
-    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False)
+    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False, timeout=60)
     cookie = opened.headers["set-cookie"]
     assert (opened.status, opened.headers["location"]) == (303, "/")
     assert all(word in cookie for word in ("HttpOnly", "SameSite=strict", "Path=/"))
     session = {"cookie": cookie.split(";")[0]}
-    me = urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False)
+    me = urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False, timeout=60)
     assert me.json()["identity"] == "user:owner"
-    again = urllib3.request("GET", server.url + path, redirect=False, retries=False)
+    again = urllib3.request("GET", server.url + path, redirect=False, retries=False, timeout=60)
     assert (again.status, again.headers.get("set-cookie")) == (401, None)
-    longer = urllib3.request("POST", f"{server.url}/api/v1/login-links", headers=session, retries=False)
+    longer = urllib3.request("POST", f"{server.url}/api/v1/login-links", headers=session, retries=False, timeout=60)
     assert longer.status == 409  # a session does not prolong itself
 
 
 def test_a_session_ends_with_the_token_it_was_opened_by(server: TrackingServer, token_for: TokenFor) -> None:
     secret = token_for("viewer")
     path = server.request("POST", "/api/v1/login-links", token=secret).json()["path"]
-    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False)
+    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False, timeout=60)
     session = {"cookie": opened.headers["set-cookie"].split(";")[0]}
-    assert urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False).status == 200
+    assert urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False, timeout=60).status == 200
     server.request("DELETE", f"/api/v1/tokens/{secret.split('_')[1]}")
-    assert urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False).status == 401
+    assert urllib3.request("GET", f"{server.url}/api/v1/me", headers=session, retries=False, timeout=60).status == 401
 
 
 def test_a_session_s_cookie_does_not_help_another_site(server: TrackingServer) -> None:
     path = server.request("POST", "/api/v1/login-links").json()["path"]
-    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False)
+    opened = urllib3.request("GET", server.url + path, redirect=False, retries=False, timeout=60)
     headers = {"cookie": opened.headers["set-cookie"].split(";")[0], "origin": "http://127.0.0.1:1"}
     before = events_of(server)
     answer = urllib3.request(
-        "POST", f"{server.url}/api/v1/identities", headers=headers, json={"name": "user:eve", "role": "owner"}
+        "POST",
+        f"{server.url}/api/v1/identities",
+        headers=headers,
+        json={"name": "user:eve", "role": "owner"},
+        timeout=60,
     )
     assert (answer.status, events_of(server)) == (403, before)
 

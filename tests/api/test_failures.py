@@ -66,7 +66,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_no_internal_text_reaches_the_client_and_the_log_has_it(
     failing: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = urllib3.request("GET", f"{failing}/api/v1/{name}", retries=False)
+    answer = urllib3.request("GET", f"{failing}/api/v1/{name}", retries=False, timeout=60)
     assert answer.status == 500
     assert SECRET not in answer.data.decode()
     assert "log" in answer.data.decode()
@@ -80,7 +80,7 @@ def test_no_internal_text_reaches_the_client_and_the_log_has_it(
 def test_faults_of_the_store_have_a_status_of_their_own(
     failing: str, name: str, status: int, retry_after: str | None
 ) -> None:
-    answer = urllib3.request("GET", f"{failing}/api/v1/{name}", retries=False)
+    answer = urllib3.request("GET", f"{failing}/api/v1/{name}", retries=False, timeout=60)
     assert (answer.status, answer.headers.get("retry-after")) == (status, retry_after)
 
 

@@ -30,7 +30,7 @@ class Parts(HTMLParser):
 
 
 def get(server: TrackingServer, path: str) -> urllib3.BaseHTTPResponse:
-    return urllib3.request("GET", server.url + path, retries=False)
+    return urllib3.request("GET", server.url + path, retries=False, timeout=60)
 
 
 def policy_of(answer: urllib3.BaseHTTPResponse) -> dict[str, str]:

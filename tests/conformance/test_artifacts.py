@@ -45,7 +45,7 @@ class TestObjectBlobStore(BlobStoreConformance):
     def blobs(self, s3_endpoint: str, tmp_path: Path) -> ObjectBlobStore:
         bucket = f"bucket-{uuid.uuid4().hex}"
         for resource in (bucket, f"{bucket}/team/sha256/ab/no-blob", f"{bucket}/of-others"):
-            assert urllib3.request("PUT", f"{s3_endpoint}/{resource}").status == 200
+            assert urllib3.request("PUT", f"{s3_endpoint}/{resource}", timeout=60).status == 200
         settings = Settings(
             home=tmp_path,
             artifacts_url=f"s3://{bucket}/team",

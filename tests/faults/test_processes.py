@@ -248,7 +248,7 @@ def test_up_serves_an_empty_home_guards_it_and_drains(installation: Installation
         one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == installation.port
     ]
     assert set(listening) <= {"127.0.0.1"}
-    assert urllib3.request("GET", f"{installation.url}/api/v1/me", retries=False).status == 401
+    assert urllib3.request("GET", f"{installation.url}/api/v1/me", retries=False, timeout=60).status == 401
     token = (home / "owner.token").read_text(encoding="utf-8").strip()
     me = Client(url=installation.url, token=token).call("GET", api("me"), response=access.Me)
     assert me.identity == "user:owner"

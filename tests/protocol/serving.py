@@ -50,6 +50,7 @@ class TrackingServer:
             fields=fields,
             headers=headers,
             retries=False,
+            timeout=60,
         )
 
 
