@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -95,8 +96,7 @@ def _with(table: pa.Table, name: str, values: object) -> pa.Table:
 
 def _remembering(noise: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return an autoregression of order one, from its stationary distribution on."""
-    values = np.empty_like(noise)
-    values[0] = noise[0] / np.sqrt(1.0 - MEMORY**2)
-    for place in range(1, len(noise)):
-        values[place] = MEMORY * values[place - 1] + noise[place]
+    start = noise.copy()
+    start[0] /= np.sqrt(1.0 - MEMORY**2)
+    values: NDArray[np.float64] = lfilter([1.0], [1.0, -MEMORY], start)
     return values

@@ -9,7 +9,8 @@ import numpy as np
 from flyball.datasets.profile import ColumnProfile, Profile
 from flyball.kernel.canonical import digest_json
 from flyball.measures.intervals import wilson
-from flyball.measures.permutation import fewest_for, rank_threshold, realised_chance
+from flyball.measures.joint_ranks import JointRanks, joint_ranks
+from flyball.measures.permutation import fewest_for, realised_chance
 from flyball.measures.samples import Floats
 from flyball.monitoring.calibration.cells import Cells, bins_of
 from flyball.monitoring.calibration.effects import (
@@ -45,8 +46,6 @@ _WORTH = 0.95
 _PROBES = 200
 RATE_CONFIDENCE = 0.95
 _SEED_DIGITS = 8
-# A feature whose null effects do not vary is measured in this unit: any effect at all is far.
-_LEAST_SCALE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +60,6 @@ class Frame:
     places: Index
     memory: int
     k: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fit:
-    """Null effects, put in units of what is usual for each feature."""
-
-    centre: Floats
-    scale: Floats
-    null: Floats
-    limit: float
 
 
 def calibration_bins(profile: Profile, rules: DriftRules) -> tuple[list[FeatureBins], dict[str, str]]:
@@ -114,7 +103,7 @@ def calibrate(monitor: Monitor, version: int, profile: Profile, cells: Cells) ->
     if bare.windows < needed:
         return replace(known, reason=f"history too short: {bare.windows} windows, {needed} are needed"), frame
     index = _null_index(monitor, cells, frame, method=method, block=block)
-    fit = fit_null(cells, index, frame, chance=known.chance)
+    fit = fit_null(cells, index, frame, chance=known.chance, whole=known.windows)
     features = _features(monitor, profile, cells, frame, fit)
     return _with_rate(replace(known, features=features), monitor, fit), frame
 
@@ -135,14 +124,10 @@ def find_frame(monitor: Monitor, cells: Cells) -> tuple[Frame, dict[str, str]]:
     return best, unmatched
 
 
-def fit_null(cells: Cells, index: Index, frame: Frame, *, chance: float) -> Fit:
+def fit_null(cells: Cells, index: Index, frame: Frame, *, chance: float, whole: int) -> JointRanks:
     """Read off null windows what is usual, and the limit that one in `1 / chance` exceeds in any feature."""
     guard = guard_of(frame.memory, frame.cycles, cells.cell_ms)
-    found = null_effects(cells, index, frame.phases, guard=guard)
-    centre = np.median(found, axis=0)
-    scale = np.maximum(np.quantile(found, 0.9, axis=0) - centre, _LEAST_SCALE)
-    largest = np.sort(np.max((found - centre) / scale, axis=1))
-    return Fit(centre=centre, scale=scale, null=largest, limit=rank_threshold(largest, chance))
+    return joint_ranks(null_effects(cells, index, frame.phases, guard=guard), chance, whole=whole)
 
 
 def backcheck(monitor: Monitor, cells: Cells, chance: float) -> Backcheck | None:
@@ -157,9 +142,9 @@ def backcheck(monitor: Monitor, cells: Cells, chance: float) -> Backcheck | None
     judged = pieces(second, k, step=k, min_rows=monitor.min_rows)
     if len(null) < fewest_for(chance) or not len(judged):
         return None
-    fit = fit_null(first, null, frame, chance=chance)
-    found = _effects_against(first, frame, second, judged)
-    alarms = int(np.sum(np.max((found - fit.centre) / fit.scale, axis=1) > fit.limit))
+    fit = fit_null(first, null, frame, chance=chance, whole=half // k)
+    found = fit.standardised(_effects_against(first, frame, second, judged))
+    alarms = int(np.sum(np.max(found, axis=1) > fit.limit))
     bounds = wilson(alarms, len(judged), confidence=0.975)
     return Backcheck(
         windows=len(judged), alarms=alarms, lower=bounds.lower, upper=bounds.upper, holds=bounds.lower <= chance
@@ -206,7 +191,7 @@ def _most_pieces(monitor: Monitor) -> int:
 
 
 def _features(
-    monitor: Monitor, profile: Profile, cells: Cells, frame: Frame, fit: Fit
+    monitor: Monitor, profile: Profile, cells: Cells, frame: Frame, fit: JointRanks
 ) -> tuple[FeatureCalibration, ...]:
     count = phase_count(cells.cell_ms, frame.cycles)
     made = []
@@ -226,7 +211,7 @@ def _features(
     return tuple(made)
 
 
-def _with_rate(known: Calibration, monitor: Monitor, fit: Fit) -> Calibration:
+def _with_rate(known: Calibration, monitor: Monitor, fit: JointRanks) -> Calibration:
     # Overlapping pieces and glued windows are more than the history holds; how sure the rate is depends on whole windows.
     chance = realised_chance(max(known.windows, fewest_for(known.chance)), known.chance, confidence=RATE_CONFIDENCE)
     per_period = monitor.alarms.period_ms / monitor.window_ms
