@@ -1,12 +1,14 @@
 """Convert a model, compare it with the original, and write down what came of it; in a process of its own.
 
 An endpoint must not lose seconds of its interpreter to a converter, so it runs `python -m flyball.serving.certify` with a JSON spec on
-standard input. The child writes `certificate.json` and, where the answers are within tolerance, `model.onnx`.
+standard input. The child writes `certificate.json` and, where the answers are within tolerance, `model.onnx`, and
+`large.npz` where an ensemble of trees has a quicker form for large batches.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 import sys
@@ -21,17 +23,21 @@ from flyball.kernel.errors import FlyballError
 from flyball.serving.conversion import LIBRARIES, PRECISIONS, Converted, convert
 from flyball.serving.entities import Columns, Prediction, Signature, join_columns
 from flyball.serving.flavours import open_flavour
+from flyball.serving.large_batches import quicker_from
 from flyball.serving.model_folder import read_model_folder
-from flyball.serving.onnx_path import FastRuntime
+from flyball.serving.onnx_path import FastRuntime, Large
 from flyball.serving.parity import Certificate, Parity, Tolerance, compare, judge, sample_digest, worse
 from flyball.serving.ports import Runtime
 from flyball.serving.reference_sample import RECOMBINED_ROWS, read_sample, recombine, with_holes
+from flyball.serving.tree_bits import TreeBits, write_trees
+from flyball.serving.tree_graph import trees_of
 
-CERTIFICATE, MODEL = "certificate.json", "model.onnx"
+CERTIFICATE, MODEL, LARGE = "certificate.json", "model.onnx", "large.npz"
 # Behind everything that answers requests.
 NICENESS = 10
 LONGEST_REASON = 500
 _SEED_DIGITS = 12
+LABELS = "labels"
 _TEXT = "O"
 
 
@@ -44,6 +50,15 @@ class CertifySpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     difference_ppm: int
     sample_rows: int
     allow_pickle: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """A certificate; within tolerance also the converted model, and its form for large batches where that is worth it."""
+
+    certificate: Certificate
+    content: bytes = b""
+    large: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +80,8 @@ class _Case:
     holed: _Asked | None
 
 
-def certify(folder: Path, *, model_digest: str, tolerance: Tolerance, allow_pickle: bool) -> tuple[Certificate, bytes]:
-    """Return the certificate of a model, and the converted model where it is within tolerance (else nothing).
+def certify(folder: Path, *, model_digest: str, tolerance: Tolerance, allow_pickle: bool) -> Certified:
+    """Compare a model with its conversion.
 
     Raises:
         InvalidInput: the folder is no model that can be loaded.
@@ -84,10 +99,12 @@ def certify(folder: Path, *, model_digest: str, tolerance: Tolerance, allow_pick
     try:
         sample = read_sample(folder, spec.signature)
     except FlyballError as error:
-        return dataclasses.replace(blank, reason=f"the sample cannot be used: {error.message}"), b""
+        reason = f"the sample cannot be used: {error.message}"
+        return Certified(certificate=dataclasses.replace(blank, reason=reason))
     given = 0 if sample is None else len(next(iter(sample.values())))
     if sample is None or given < tolerance.sample_rows:
-        return dataclasses.replace(blank, rows_given=given, reason=too_small(given, tolerance)), b""
+        reason = too_small(given, tolerance)
+        return Certified(certificate=dataclasses.replace(blank, rows_given=given, reason=reason))
     case = _case(runtime, spec.signature, sample, given=given)
     return _first_within(case, blank, tolerance)
 
@@ -135,7 +152,7 @@ def _asked(runtime: Runtime, rows: Columns) -> _Asked | None:
         return None
 
 
-def _first_within(case: _Case, blank: Certificate, tolerance: Tolerance) -> tuple[Certificate, bytes]:
+def _first_within(case: _Case, blank: Certificate, tolerance: Tolerance) -> Certified:
     """Try each precision, and return the first that is within tolerance; else the last that came to a comparison."""
     last = blank
     for precision in PRECISIONS:
@@ -150,8 +167,38 @@ def _first_within(case: _Case, blank: Certificate, tolerance: Tolerance) -> tupl
             continue
         last = dataclasses.replace(found, precision=precision)
         if last.verdict is Parity.WITHIN:
-            return last, converted.content
-    return last, b""
+            return _with_large(case, last, converted.content, tolerance)
+    return Certified(certificate=last)
+
+
+def _with_large(case: _Case, found: Certificate, content: bytes, tolerance: Tolerance) -> Certified:
+    """Add the form for large batches, where there is one that says the same and is quicker."""
+    plain = Certified(certificate=found, content=content)
+    if found.plan is None or found.plan.task == LABELS:
+        return plain
+    try:
+        trees = trees_of(content, output=found.plan.output)
+        if trees is None:
+            return plain
+        small = FastRuntime(content, case.signature, found.plan)
+        large = FastRuntime(content, case.signature, found.plan, large=Large(trees=TreeBits(trees), from_rows=0))
+        asked = [case.whole, *([case.holed] if case.holed is not None and found.plan.missing else [])]
+        differences = [compare(one.said, large.predict(one.rows)) for one in asked]
+    except Exception:  # noqa: BLE001 -- whatever is unusual about the trees, ONNX Runtime answers then
+        return plain
+    difference = functools.reduce(worse, differences)
+    from_rows = quicker_from(small, large, case.whole.rows) if judge(difference, tolerance) is Parity.WITHIN else 0
+    if not from_rows:
+        return plain
+    kept = write_trees(trees)
+    certificate = dataclasses.replace(
+        found,
+        maximum_absolute=max(found.maximum_absolute or 0.0, difference.absolute),
+        maximum_relative=max(found.maximum_relative or 0.0, difference.relative),
+        large_from_rows=from_rows,
+        large_digest=hashlib.sha256(kept).hexdigest(),
+    )
+    return Certified(certificate=certificate, content=content, large=kept)
 
 
 def _compared(case: _Case, converted: Converted, blank: Certificate, tolerance: Tolerance) -> Certificate:
@@ -195,16 +242,17 @@ def main() -> int:
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=CertifySpec)
     tolerance = Tolerance(difference_ppm=spec.difference_ppm, sample_rows=spec.sample_rows)
     try:
-        certificate, content = certify(
+        found = certify(
             Path(spec.model), model_digest=spec.model_digest, tolerance=tolerance, allow_pickle=spec.allow_pickle
         )
     except FlyballError as error:  # what the original cannot be loaded for is no fault of ours, and needs no traceback
         sys.stderr.write(error.message)
         return 1
     result = Path(spec.result)
-    if content:
-        (result / MODEL).write_bytes(content)
-    (result / CERTIFICATE).write_bytes(canonical_json(certificate.content()))
+    for name, content in ((MODEL, found.content), (LARGE, found.large)):
+        if content:
+            (result / name).write_bytes(content)
+    (result / CERTIFICATE).write_bytes(canonical_json(found.certificate.content()))
     return 0
 
 

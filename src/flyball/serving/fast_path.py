@@ -1,8 +1,9 @@
 """Serve from ONNX what is proven to say the same: at once where a certificate is kept, else as soon as one has been made.
 
-Kept are `certificate.json` and `model.onnx` in a folder named by the digest of the model, the tolerance and the versions of the
-converters, so that the next start loads nothing of the original library. A model without a certificate is served as it is, and a
-child process makes one meanwhile; when it is within tolerance, the model goes over between two batches.
+Kept are `certificate.json`, `model.onnx` and, where large batches have a form of their own, `large.npz`, in a folder named by the
+digest of the model, the tolerance and the versions of the converters, so that the next start loads nothing of the original
+library. A model without a certificate is served as it is, and a child process makes one meanwhile; when it is within tolerance,
+the model goes over between two batches.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from flyball.kernel.canonical import digest_json
-from flyball.kernel.errors import FlyballError, InvalidInput, MissingExtra, Unavailable
+from flyball.kernel.errors import Corrupted, FlyballError, InvalidInput, MissingExtra, Unavailable
 from flyball.kernel.logs import get_logger
 from flyball.kernel.runners.child import without_settings
 from flyball.kernel.settings import Settings
-from flyball.serving.certify import CERTIFICATE, MODEL, CertifySpec, library_versions
+from flyball.serving.certify import CERTIFICATE, LARGE, MODEL, CertifySpec, library_versions
 from flyball.serving.entities import ModelFolder
 from flyball.serving.isolation.placement import IN_THE_SERVER
 from flyball.serving.model_folder import read_model_folder
-from flyball.serving.onnx_path import FastRuntime
+from flyball.serving.onnx_path import FastRuntime, Large
 from flyball.serving.parity import Certificate, Parity, Tolerance, read_certificate
 from flyball.serving.reference_sample import has_sample
 from flyball.serving.served_model import FAST_PATH, NO_FAST_PATH, ServedModel
+from flyball.serving.tree_bits import TreeBits, read_trees
 
 # Converting a large forest and asking it a thousand rows takes a minute; what takes longer than this hangs.
 TIMEOUT_S = 600
@@ -49,6 +51,7 @@ _log = get_logger("serving")
 class _Kept:
     certificate: Certificate
     content: bytes
+    large: Large | None
 
 
 class FastPath:
@@ -166,7 +169,9 @@ class FastPath:
         if plan is None:
             raise InvalidInput("the certificate does not say how its model is asked", field="plan")
         signature = read_model_folder(model.path).signature
-        return FastRuntime(kept.content, signature, plan, original=lambda: self._load_original(model).runtime)
+        return FastRuntime(
+            kept.content, signature, plan, large=kept.large, original=lambda: self._load_original(model).runtime
+        )
 
     def _begin(self, model: ModelFolder, served: ServedModel, place: Path) -> None:
         thread = threading.Thread(target=self._certify, args=(model, served, place), name="certify", daemon=True)
@@ -260,26 +265,42 @@ def certified(model: ModelFolder, settings: Settings, *, allow_pickle: bool) -> 
 
 
 def _described(certificate: Certificate) -> dict[str, str]:
+    large = {"large_batches_from_rows": str(certificate.large_from_rows)} if certificate.large_from_rows else {}
     return {
         FAST_PATH: "onnx",
         "certificate": digest_json(certificate.content()),
         "maximum_difference": str(certificate.maximum_relative),
+        **large,
     }
 
 
 def _key(model_digest: str, tolerance: Tolerance, versions: dict[str, str]) -> str:
-    return digest_json([1, model_digest, tolerance.difference_ppm, tolerance.sample_rows, dict(versions)])
+    return digest_json([2, model_digest, tolerance.difference_ppm, tolerance.sample_rows, dict(versions)])
 
 
 def _find(place: Path, model_digest: str) -> _Kept | None:
     """Return what is kept, None where there is nothing, or something that does not fit together."""
     try:
         certificate = read_certificate((place / CERTIFICATE).read_bytes())
+        if certificate.model_digest != model_digest:
+            return None
         within = certificate.verdict is Parity.WITHIN
-        content = (place / MODEL).read_bytes() if within else b""
+        content = _bound(place / MODEL, certificate.onnx_digest) if within else b""
+        return _Kept(certificate=certificate, content=content, large=_large(place, certificate) if within else None)
     except (OSError, FlyballError):
         return None
-    whole = not within or hashlib.sha256(content).hexdigest() == certificate.onnx_digest
-    return (
-        _Kept(certificate=certificate, content=content) if whole and certificate.model_digest == model_digest else None
-    )
+
+
+def _large(place: Path, certificate: Certificate) -> Large | None:
+    if not certificate.large_from_rows:
+        return None
+    trees = read_trees(_bound(place / LARGE, certificate.large_digest))
+    return Large(trees=TreeBits(trees), from_rows=certificate.large_from_rows)
+
+
+def _bound(file: Path, digest: str) -> bytes:
+    """Read a file that a certificate names by its digest."""
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise Corrupted(f"{file.name} is not what was certified")
+    return content

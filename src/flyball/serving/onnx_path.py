@@ -1,9 +1,13 @@
-"""The fast path: a converted model answers in place of the original, where the comparison of the two covers the rows."""
+"""The fast path: a converted model answers in place of the original, where the comparison of the two covers the rows.
+
+Large batches may have a form of their own (`tree_bits.py`), which the same comparison covers.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,8 +18,17 @@ from flyball.serving.flavours.onnx import Feeder, named_feeder
 from flyball.serving.flavours.sessions import Session
 from flyball.serving.parity import Plan
 from flyball.serving.ports import Runtime
+from flyball.serving.tree_bits import TreeBits
 
 _TEXT = "O"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Large:
+    """What answers a batch of so many rows or more in place of ONNX Runtime."""
+
+    trees: TreeBits
+    from_rows: int
 
 
 class FastRuntime:
@@ -25,10 +38,17 @@ class FastRuntime:
     """
 
     def __init__(
-        self, content: bytes, signature: Signature, plan: Plan, *, original: Callable[[], Runtime] | None = None
+        self,
+        content: bytes,
+        signature: Signature,
+        plan: Plan,
+        *,
+        large: Large | None = None,
+        original: Callable[[], Runtime] | None = None,
     ) -> None:
         self._session = Session(content, wanted=(plan.output,))
         self._plan = plan
+        self._large = large
         self._feed = self._feeder(signature)
         self._known = {name: frozenset(texts) for name, texts in plan.known.items()}
         self._classes = np.array(plan.classes, dtype=object if isinstance(next(iter(plan.classes), 0), str) else None)
@@ -39,7 +59,10 @@ class FastRuntime:
     def predict(self, columns: Columns) -> Prediction:
         if self._load_original is not None and not self._covers(columns):
             return self._slow(self._load_original).predict(columns)
-        (found,) = self._session.run(self._feed(columns))
+        feeds, large = self._feed(columns), self._large
+        if large is not None and len(feeds[MATRIX]) >= large.from_rows:
+            return self._read(large.trees.run(feeds[MATRIX]))
+        (found,) = self._session.run(feeds)
         return self._read(np.asarray(found))
 
     def _feeder(self, signature: Signature) -> Feeder:

@@ -67,7 +67,8 @@ class Plan:
 class Certificate:
     """What was compared with what, on which rows, by which versions, and what came of it.
 
-    `rows_given` are rows of the sample, `rows` with those made by recombining its columns.
+    `rows_given` are rows of the sample, `rows` with those made by recombining its columns. From `large_from_rows` rows a batch on
+    (0: never) the model is asked in a form for large batches, which was compared on the same rows.
     """
 
     model_digest: str
@@ -84,6 +85,8 @@ class Certificate:
     maximum_relative: float | None = None
     label_agreement: float | None = None
     plan: Plan | None = None
+    large_from_rows: int = 0
+    large_digest: str = ""
 
     def content(self) -> dict[str, JsonValue]:
         """Return the certificate as JSON."""

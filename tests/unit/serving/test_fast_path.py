@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,22 @@ import xgboost
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_wine
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from flyball.kernel.canonical import canonical_json
 from flyball.kernel.errors import InvalidInput, Unsupported
-from flyball.serving.certify import CERTIFICATE, MODEL, certify
+from flyball.serving.certify import CERTIFICATE, LARGE, MODEL, certify
 from flyball.serving.conversion import convert
 from flyball.serving.entities import ColumnKind, Columns, ColumnSpec, ModelFolder, Prediction, Signature
 from flyball.serving.fast_path import FastPath
 from flyball.serving.onnx_path import FastRuntime
 from flyball.serving.parity import Certificate, Parity, Tolerance
 from flyball.serving.served_model import ServedModel, load_model
+from flyball.serving.tree_bits import write_trees
+from flyball.serving.tree_graph import trees_of
 
 PINS = ["numpy"]
 TREES = ["sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -62,7 +67,8 @@ def logistic(folder: Path, **options: Any) -> Path:
 
 
 def proof(folder: Path, *, tolerance: Tolerance = TOLERANCE) -> tuple[Certificate, bytes]:
-    return certify(folder, model_digest=DIGEST, tolerance=tolerance, allow_pickle=False)
+    found = certify(folder, model_digest=DIGEST, tolerance=tolerance, allow_pickle=False)
+    return found.certificate, found.content
 
 
 def assert_served_the_same(folder: Path, rows: dict[str, np.ndarray]) -> Certificate:
@@ -278,6 +284,44 @@ def test_a_model_goes_over_when_its_proof_is_made_and_starts_so_the_next_time(be
     assert spoiled.path.load(model).properties["fast_path"] == "none"
     assert spoiled.loaded == 1
     spoiled.path.close()
+
+
+def test_the_form_for_large_batches_is_kept_with_the_certificate_and_bound_to_it(bench: Bench, tmp_path: Path) -> None:
+    frame, target = cancer()
+    fitted = GradientBoostingClassifier(n_estimators=3, random_state=0).fit(frame, target)
+    model = ModelFolder(
+        path=saved(mlflow.sklearn, fitted, frame, target, tmp_path / "model", skops_trusted_types=TREES), digest=DIGEST
+    )
+    bench.path.load(model)
+    bench.path.wait(WAIT_S)
+    [certificate] = bench.told
+    place = next(bench.folder.glob(f"*/{MODEL}")).parent
+    assert (certificate.large_from_rows > 0) is (place / LARGE).exists()
+
+    # Whether it is worth it here depends on how busy the machine is, so it is decided in its place.
+    assert certificate.plan is not None
+    trees = trees_of((place / MODEL).read_bytes(), output=certificate.plan.output)
+    assert trees is not None
+    kept = write_trees(trees)
+    (place / LARGE).write_bytes(kept)
+    decided = replace(certificate, large_from_rows=100, large_digest=hashlib.sha256(kept).hexdigest())
+    (place / CERTIFICATE).write_bytes(canonical_json(decided.content()))
+    again = Bench(bench.folder)
+    started = again.path.load(model)
+    assert (again.loaded, again.told) == (0, [decided])
+    assert started.properties["large_batches_from_rows"] == "100"
+    rows = by_name(frame)
+    said = [started.predict({name: values[at : at + 50] for name, values in rows.items()}) for at in range(0, 569, 50)]
+    together = started.predict(rows).probabilities
+    assert together is not None
+    apart = np.concatenate([one.probabilities for one in said if one.probabilities is not None])
+    np.testing.assert_allclose(together, apart, atol=1e-6)
+
+    (place / LARGE).write_bytes(kept[:-1] + b"x")
+    spoiled = Bench(bench.folder)
+    assert spoiled.path.load(model).properties["fast_path"] == "none"
+    spoiled.path.close()
+    spoiled.path.wait(WAIT_S)
 
 
 def test_a_model_without_a_sample_is_served_as_it_is_and_says_why(bench: Bench, tmp_path: Path) -> None:
