@@ -109,8 +109,7 @@ def population_stability(reference_counts: ArrayLike, sample_counts: ArrayLike) 
     Raises:
         InvalidInput: NaN, a negative count, different lengths, or nothing counted.
     """
-    ours, theirs = _smoothed_shares(reference_counts, sample_counts)
-    return float(np.sum((theirs - ours) * np.log(theirs / ours)))
+    return _stability(*_pair(reference_counts, sample_counts))
 
 
 def jensen_shannon(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
@@ -119,10 +118,7 @@ def jensen_shannon(reference_counts: ArrayLike, sample_counts: ArrayLike) -> flo
     The square root of the divergence to base 2 (Lin 1991; Endres & Schindelin 2003 show that the root is a metric).
     Arguments and errors are those of `population_stability`; empty bins need no smoothing.
     """
-    ours, theirs = _shares(reference_counts, sample_counts)
-    middle = 0.5 * (ours + theirs)
-    divergence = 0.5 * (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle))
-    return math.sqrt(min(1.0, max(0.0, divergence)))
+    return _jensen_shannon(*_shares(reference_counts, sample_counts))
 
 
 def hellinger(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
@@ -130,8 +126,7 @@ def hellinger(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
 
     sqrt(1 - sum of sqrt(p * q)) (Hellinger 1909; Le Cam 1986). Arguments and errors are those of `population_stability`.
     """
-    ours, theirs = _shares(reference_counts, sample_counts)
-    return math.sqrt(max(0.0, 1.0 - float(np.sum(np.sqrt(ours * theirs)))))
+    return _hellinger(*_shares(reference_counts, sample_counts))
 
 
 def total_variation(reference_counts: ArrayLike, sample_counts: ArrayLike) -> float:
@@ -150,6 +145,34 @@ def largest_change(reference_counts: ArrayLike, sample_counts: ArrayLike) -> flo
     """
     ours, theirs = _shares(reference_counts, sample_counts)
     return float(np.max(np.abs(ours - theirs)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountDistances:
+    """All distances of two sets of counts, each that of the function of its name."""
+
+    population_stability: float
+    jensen_shannon: float
+    hellinger: float
+    total_variation: float
+    largest_change: float
+
+
+def count_distances(reference_counts: ArrayLike, sample_counts: ArrayLike) -> CountDistances:
+    """Measure all distances of counts over bins or categories at once.
+
+    Arguments and errors are those of `population_stability`.
+    """
+    counts = _pair(reference_counts, sample_counts)
+    ours, theirs = (side / side.sum() for side in counts)
+    apart = np.abs(ours - theirs)
+    return CountDistances(
+        population_stability=_stability(*counts),
+        jensen_shannon=_jensen_shannon(ours, theirs),
+        hellinger=_hellinger(ours, theirs),
+        total_variation=0.5 * float(apart.sum()),
+        largest_change=float(apart.max()),
+    )
 
 
 def chi_square(reference_counts: ArrayLike, sample_counts: ArrayLike) -> TestResult:
@@ -192,10 +215,20 @@ def _relative_entropy(p: Floats, q: Floats) -> float:
     return float(np.sum(p[some] * np.log2(p[some] / q[some])))
 
 
-def _smoothed_shares(reference_counts: ArrayLike, sample_counts: ArrayLike) -> tuple[Floats, Floats]:
-    ours, theirs = _pair(reference_counts, sample_counts)
+def _stability(ours: Floats, theirs: Floats) -> float:
     ours, theirs = ours + EMPTY_BIN_COUNT, theirs + EMPTY_BIN_COUNT
-    return ours / ours.sum(), theirs / theirs.sum()
+    before, after = ours / ours.sum(), theirs / theirs.sum()
+    return float(np.sum((after - before) * np.log(after / before)))
+
+
+def _jensen_shannon(ours: Floats, theirs: Floats) -> float:
+    middle = 0.5 * (ours + theirs)
+    divergence = 0.5 * (_relative_entropy(ours, middle) + _relative_entropy(theirs, middle))
+    return math.sqrt(min(1.0, max(0.0, divergence)))
+
+
+def _hellinger(ours: Floats, theirs: Floats) -> float:
+    return math.sqrt(max(0.0, 1.0 - float(np.sum(np.sqrt(ours * theirs)))))
 
 
 def _shares(reference_counts: ArrayLike, sample_counts: ArrayLike) -> tuple[Floats, Floats]:

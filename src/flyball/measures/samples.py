@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,6 +12,17 @@ from flyball.kernel.errors import InvalidInput
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Number = TypeVar("Number", np.float64, np.int64)
+
+# What fits into a processor's cache: a pass over a long array in one go is mostly waiting for memory.
+CACHED = 1 << 14
+
+
+def in_cache(values: NDArray[Number]) -> Iterator[NDArray[Number]]:
+    """Yield views of parts that fit into the processor's cache, one after the other."""
+    for start in range(0, len(values), CACHED):
+        yield values[start : start + CACHED]
 
 
 def finite_sample(values: ArrayLike, *, field: str) -> Floats:

@@ -9,25 +9,24 @@ that bound along, so that whoever reads a number off a sketch can state its erro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flyball.kernel.errors import InvalidInput
-from flyball.measures.samples import Floats, finite_sample
-
-Counts = NDArray[np.int64]
+from flyball.measures.counting import count_on_grid
+from flyball.measures.samples import Counts, Floats, finite_sample, in_cache
 
 # Squares of what lies between are far from the ends of float64.
 SAFE_SMALLEST, SAFE_LARGEST = 1e-140, 1e140
-CACHED = 1 << 14
 # Points on the straight lines between quantiles: what is added to their own error is far below it.
 LINE_POINTS = 1 << 11
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # without slots: how many rows lie up to a point is counted once
 class Sketch:
     """The distribution of `count` finite values, count >= 1.
 
@@ -51,17 +50,25 @@ class Sketch:
 
     def cumulative(self, values: ArrayLike, *, inclusive: bool = True) -> Counts:
         """Return how many rows lie at or below (else strictly below) each value, shape (m,), off by `rank_error` at most."""
-        places = np.searchsorted(self.points, values, side="right" if inclusive else "left")
+        return self.rows_of(np.searchsorted(self.points, values, side="right" if inclusive else "left"))
+
+    def rows_of(self, places: NDArray[np.intp]) -> Counts:
+        """Return how many rows the first points stand for, shape (m,): none of them, one, up to all k."""
         if self.weights is None:
-            return places.astype(np.int64)
-        return np.concatenate([[0], np.cumsum(self.weights)])[places]
+            return places.astype(np.int64, copy=False)
+        return self._below[places]
 
     def at_levels(self, levels: ArrayLike) -> Floats:
         """Return the values at levels 0..1, shape (m,): the smallest value with at least that share of rows at or below."""
-        ranks = np.clip(np.ceil(np.asarray(levels, dtype=np.float64) * self.count), 1, self.count).astype(np.int64)
+        ranks: Counts = np.ceil(np.asarray(levels, dtype=np.float64) * self.count).astype(np.int64).clip(1, self.count)
         if self.weights is None:
             return self.points[ranks - 1]
-        return self.points[np.searchsorted(np.cumsum(self.weights), ranks, side="left")]
+        return self.points[np.searchsorted(self._below[1:], ranks, side="left")]
+
+    @cached_property
+    def _below(self) -> Counts:
+        """How many rows the first points stand for, shape (k + 1,), from none of them to all."""
+        return np.concatenate([[0], np.cumsum(_weights(self))])
 
     def collapsed(self) -> Sketch:
         """Return the same distribution with equal points as one; nothing is lost."""
@@ -90,13 +97,21 @@ class Sketch:
 def sketch_of(values: ArrayLike, *, limit: int | None = None) -> Sketch:
     """Sketch finite values of shape (n,), n >= 1; with a `limit`, in at most that many points.
 
+    Many values on a decimal grid are counted, which gives each of them once; others are sorted.
+
     Raises:
         InvalidInput: another shape, no value, NaN or an infinity.
     """
     sample = finite_sample(values, field="values")
+    counted = count_on_grid(sample)
+    made = _sorted(sample) if counted is None else _counted(*counted)
+    return made if limit is None else made.compressed(limit)
+
+
+def _sorted(sample: Floats) -> Sketch:
     points = np.sort(sample)
     mean, deviation = _moments(sample, float(points[0]), float(points[-1]))
-    made = Sketch(
+    return Sketch(
         points=points,
         weights=None,
         count=len(points),
@@ -106,7 +121,20 @@ def sketch_of(values: ArrayLike, *, limit: int | None = None) -> Sketch:
         mean=mean,
         deviation=deviation,
     )
-    return made if limit is None else made.compressed(limit)
+
+
+def _counted(points: Floats, weights: Counts) -> Sketch:
+    mean, deviation = _weighted_moments(points, weights)
+    return Sketch(
+        points=points,
+        weights=weights,
+        count=int(weights.sum()),
+        rank_error=0,
+        minimum=float(points[0]),
+        maximum=float(points[-1]),
+        mean=mean,
+        deviation=deviation,
+    )
 
 
 def weighted_sketch(values: ArrayLike, counts: ArrayLike) -> Sketch:
@@ -120,18 +148,7 @@ def weighted_sketch(values: ArrayLike, counts: ArrayLike) -> Sketch:
     if weights.shape != sample.shape or weights.min() < 1:
         raise InvalidInput("each value needs a count of at least 1", field="counts")
     order = np.argsort(sample, kind="stable")
-    points, weights = sample[order], weights[order]
-    mean, deviation = _weighted_moments(points, weights)
-    return Sketch(
-        points=points,
-        weights=weights,
-        count=int(weights.sum()),
-        rank_error=0,
-        minimum=float(points[0]),
-        maximum=float(points[-1]),
-        mean=mean,
-        deviation=deviation,
-    ).collapsed()
+    return _counted(sample[order], weights[order]).collapsed()
 
 
 def sketch_of_quantiles(quantiles: ArrayLike, *, count: int, mean: float, deviation: float) -> Sketch:
@@ -236,14 +253,8 @@ def _weighted_moments(points: Floats, weights: Counts) -> tuple[float, float]:
         return float(points[0]), 0.0
     unit = max(abs(float(points[0])), abs(float(points[-1])))
     scaled, total = points / unit, float(weights.sum())
-    mean = float(np.dot(scaled, weights)) / total
-    return mean * unit, math.sqrt(float(np.dot(np.square(scaled - mean), weights)) / total) * unit
-
-
-def in_cache(values: Floats) -> Iterator[Floats]:
-    """Yield parts that fit into the processor's cache: a pass over a long array in one go is mostly waiting for memory."""
-    for start in range(0, len(values), CACHED):
-        yield values[start : start + CACHED]
+    mean = float(np.sum(scaled * weights)) / total
+    return mean * unit, math.sqrt(float(np.sum(np.square(scaled - mean) * weights)) / total) * unit
 
 
 def _weights(sketch: Sketch) -> Counts:

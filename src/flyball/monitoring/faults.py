@@ -17,8 +17,10 @@ from flyball.monitoring.monitor import DEFAULT_THRESHOLDS, DataRules, Effect
 from flyball.monitoring.reference_columns import summary_of
 from flyball.monitoring.summaries import CategoryColumn, ColumnSummary, NumberColumn
 
-# What stands for all rows where single values are looked at: values at this many levels, both ends among them.
+# What stands for all rows where the few that lie beyond the range are looked at: values at this many levels, both ends among them.
 LEVELS = 1 << 13
+# What stands for all rows where only their usual size is asked for.
+SIZE_LEVELS = np.arange(1 << 9) / ((1 << 9) - 1)
 # A missing share has jumped when its lower bound at this confidence has.
 MISSING_CONFIDENCE = 0.95
 # A unit error multiplies by a power of ten; real change hits one to within a tenth of a decade only by chance.
@@ -93,15 +95,16 @@ def _misplaced(reference: ColumnProfile, sketch: Sketch, *, rows: int, rules: Da
     """Find values far outside the reference, and values that fit it only after a change of unit."""
     low, high = _range(reference)
     reach = rules.out_of_range_reach * (high - low)
-    values, quantiles = _standing_for(sketch), np.asarray(reference.quantiles, dtype=np.float64)
+    quantiles = np.asarray(reference.quantiles, dtype=np.float64)
     below = int(sketch.cumulative([low - reach], inclusive=False)[0])
     above = sketch.count - int(sketch.cumulative([high + reach])[0])
     share = (below + above) / rows
     if share > rules.out_of_range_share:
         detail = f"{share:.1%} of the values lie beyond [{low - reach:.6g}, {high + reach:.6g}]"
+        values = _standing_for(sketch)
         detail += _hint(unit_factor(values[(values < low - reach) | (values > high + reach)], quantiles))
         return [_fault(reference, FaultKind.OUT_OF_RANGE, share, detail)]
-    factor = unit_factor(values, quantiles)
+    factor = unit_factor(sketch.at_levels(SIZE_LEVELS), quantiles)
     if factor is None or not _fits_rescaled(reference, sketch, factor=factor):
         return []
     detail = f"fits the reference only when divided by {factor:g}: a unit error?"

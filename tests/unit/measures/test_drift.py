@@ -11,6 +11,7 @@ import scipy.stats
 from flyball.kernel.errors import InvalidInput
 from flyball.measures.drift import (
     chi_square,
+    count_distances,
     hellinger,
     jensen_shannon,
     kolmogorov_smirnov,
@@ -134,6 +135,16 @@ def test_distances_between_counts_are_those_of_scipy(seed: int) -> None:
     )
     assert total_variation(ours, theirs) == pytest.approx(scipy.spatial.distance.cityblock(p, q) / 2, rel=1e-12)
     assert largest_change(ours, theirs) == pytest.approx(scipy.spatial.distance.chebyshev(p, q), rel=1e-12)
+
+
+def test_all_distances_of_counts_at_once_are_those_of_each_function() -> None:
+    ours, theirs = [10, 0, 31, 4], [3, 8, 0, 40]
+    found = count_distances(ours, theirs)
+    assert found.population_stability == pytest.approx(population_stability(ours, theirs))
+    assert found.jensen_shannon == pytest.approx(jensen_shannon(ours, theirs))
+    assert found.hellinger == pytest.approx(hellinger(ours, theirs))
+    assert found.total_variation == pytest.approx(total_variation(ours, theirs))
+    assert found.largest_change == pytest.approx(largest_change(ours, theirs))
 
 
 def test_distances_between_counts_are_zero_for_equal_and_one_for_disjoint_ones() -> None:

@@ -12,6 +12,7 @@ from flyball.measures.sketch import Sketch, merged, sketch_of, sketch_of_quantil
 from flyball.measures.sketched import (
     anderson_darling_of,
     bin_counts,
+    distances_of,
     energy_of,
     ks_of,
     normed_wasserstein_of,
@@ -69,6 +70,28 @@ def test_distances_between_large_samples_are_scipy_s_within_the_stated_error(siz
     reach = (np.ptp(one) + np.ptp(two)) / sketched.LEVELS
     assert wasserstein_of(ours, theirs) == pytest.approx(scipy.stats.wasserstein_distance(one, two), abs=reach)
     assert energy_of(ours, theirs) == pytest.approx(scipy.stats.energy_distance(one, two), rel=1e-3)
+
+
+@pytest.mark.parametrize("sizes", [(500, 300), (40_000, 40_000), (40_000, 30_000)])
+def test_all_distances_at_once_are_those_of_each_function(sizes: tuple[int, int]) -> None:
+    ours, theirs = (sketch_of(one) for one in _samples(8, sizes=sizes))
+    found = distances_of(ours, theirs)
+    assert found.kolmogorov_smirnov == ks_of(ours, theirs)
+    assert found.wasserstein == wasserstein_of(ours, theirs)
+    assert found.energy == energy_of(ours, theirs)
+    assert found.anderson_darling == anderson_darling_of(ours, theirs)
+
+
+def test_many_values_on_a_grid_are_the_sketch_that_sorting_makes() -> None:
+    values = np.random.default_rng(7).normal(5, 2, 10_000).round(2)
+    counted, two_halves = sketch_of(values), merged([sketch_of(values[:2_000]), sketch_of(values[2_000:])])
+    assert len(counted.points) == len(np.unique(values)) < len(values)
+    assert counted.exact
+    assert np.array_equal(counted.cumulative(values), np.searchsorted(np.sort(values), values, side="right"))
+    levels = np.linspace(0, 1, 333)
+    assert counted.at_levels(levels).tolist() == np.quantile(values, levels, method="inverted_cdf").tolist()
+    assert [counted.mean, counted.deviation] == pytest.approx([values.mean(), values.std()])
+    assert np.array_equal(two_halves.collapsed().points, counted.points)
 
 
 def test_moments_and_ends_are_exact_whatever_was_compressed_and_merged() -> None:

@@ -47,8 +47,8 @@ def _read_categories(source: Source, name: str) -> ColumnSummary:
     for piece in source.pieces(name):
         present = piece.drop_null()
         missing += len(piece) - len(present)
-        for entry in pc.value_counts(present).to_pylist():
-            counts[category_text(entry["values"])] += entry["counts"]
+        for value, rows in _counted(present):
+            counts[category_text(value)] += rows
         if len(counts) > MOST_CATEGORIES:
             return ColumnSummary(kind=kind, rows=source.rows, missing=0, distinct_count=len(counts))
     return ColumnSummary(kind=kind, rows=source.rows, missing=missing, distinct_count=len(counts), counts=dict(counts))
@@ -69,6 +69,17 @@ def _sketched(pieces: Iterator[NDArray[np.float64]]) -> Sketch | None:
         if len(kept) == PIECES_AT_ONCE:
             kept = [merged(kept).compressed(POINTS)]
     return merged(kept).compressed(POINTS) if kept else None
+
+
+def _counted(present: pa.Array) -> Iterator[tuple[object, int]]:
+    """Yield each value with how many rows have it."""
+    if not pa.types.is_dictionary(present.type):
+        found = pc.value_counts(present)
+        yield from zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+        return
+    values = present.dictionary.to_pylist()
+    rows = np.bincount(present.indices.to_numpy(zero_copy_only=False), minlength=len(values))
+    yield from ((value, count) for value, count in zip(values, rows.tolist(), strict=True) if count)
 
 
 def _finite(piece: pa.Array) -> NDArray[np.float64]:

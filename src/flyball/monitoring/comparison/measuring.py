@@ -7,24 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flyball.datasets.profile import ColumnKind
-from flyball.measures.drift import (
-    chi_square,
-    hellinger,
-    jensen_shannon,
-    largest_change,
-    population_stability,
-    total_variation,
-)
+from flyball.measures.drift import chi_square, count_distances
 from flyball.measures.samples import Floats
 from flyball.measures.sketch import Sketch
-from flyball.measures.sketched import (
-    anderson_darling_of,
-    bin_counts,
-    energy_of,
-    ks_of,
-    normed_wasserstein_of,
-    wasserstein_of,
-)
+from flyball.measures.sketched import bin_counts, distances_of
 from flyball.monitoring.comparison.results import ColumnComparison, Picture, Side
 from flyball.monitoring.distances import aligned, category_drift, number_drift
 from flyball.monitoring.faults import find_faults
@@ -70,19 +56,19 @@ def _compare_numbers(name: str, reference: NumberColumn, current: NumberColumn, 
     picture = _number_picture(ours, theirs)
     if not ours.deviation:
         return replace(found, drift=number_drift(name, ours, theirs, rules.drift), picture=picture)
-    test = ks_of(ours, theirs)
+    far = distances_of(ours, theirs)
     measures = {
-        str(Effect.WASSERSTEIN): normed_wasserstein_of(ours, theirs),
-        "wasserstein_raw": wasserstein_of(ours, theirs),
-        "kolmogorov_smirnov": test.statistic,
-        "anderson_darling": anderson_darling_of(ours, theirs).statistic,
-        "energy": energy_of(ours, theirs),
+        str(Effect.WASSERSTEIN): far.wasserstein / ours.deviation,
+        "wasserstein_raw": far.wasserstein,
+        "kolmogorov_smirnov": far.kolmogorov_smirnov.statistic,
+        "anderson_darling": far.anderson_darling.statistic,
+        "energy": far.energy,
         **_count_measures(*bin_counts(ours, theirs)),
     }
     return replace(
         found,
         measures=measures,
-        drift=number_drift(name, ours, theirs, rules.drift, measures=measures, test=test),
+        drift=number_drift(name, ours, theirs, rules.drift, measures=measures, test=far.kolmogorov_smirnov),
         picture=picture,
         rank_error=max(one.rank_error / one.count for one in (ours, theirs)),
     )
@@ -124,12 +110,13 @@ def _hardly_repeats(column: CategoryColumn) -> bool:
 
 
 def _count_measures(ours: Floats, theirs: Floats) -> dict[str, float]:
+    far = count_distances(ours, theirs)
     return {
-        str(Effect.STABILITY): population_stability(ours, theirs),
-        str(Effect.JENSEN_SHANNON): jensen_shannon(ours, theirs),
-        "hellinger": hellinger(ours, theirs),
-        "total_variation": total_variation(ours, theirs),
-        "largest_change": largest_change(ours, theirs),
+        str(Effect.STABILITY): far.population_stability,
+        str(Effect.JENSEN_SHANNON): far.jensen_shannon,
+        "hellinger": far.hellinger,
+        "total_variation": far.total_variation,
+        "largest_change": far.largest_change,
     }
 
 

@@ -135,6 +135,18 @@ def test_every_kind_of_table_gives_the_same(form: str, tmp_path: Path) -> None:
     assert compare(FORMS[form](theirs, tmp_path), theirs).to_json() == compare(theirs, theirs).to_json()
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_texts_of_files_are_counted_over_all_row_groups(dictionary: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    before = pa.table({"town": [*"ab" * 400, *"cb" * 200, None], "free": [f"note {row}" for row in range(1_201)]})
+    after = pa.table({"town": [*"ab" * 300, *"dd" * 300, None], "free": [f"note {row}" for row in range(1_201)]})
+    for name, table in (("before", before), ("after", after)):
+        pq.write_table(table, tmp_path / f"{name}.parquet", row_group_size=500, use_dictionary=dictionary)
+    found = compare(tmp_path / "before.parquet", tmp_path / "after.parquet")
+    assert found.to_json() == compare(before, after).to_json()
+    assert (found.get("town").new_categories, found.get("town").vanished_categories) == (("d",), ("c",))
+    assert found.get("town").reference.missing_count == 1
+
+
 def test_more_rows_than_are_sorted_are_sketched_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = _table(1), _table(2, size=np.random.default_rng(7).normal(13, 2, ROWS))
     exact = compare(ours, theirs).get("size")
