@@ -6,6 +6,10 @@ PyTorch and Keras are in an environment of their own: tests/conformance/framewor
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -255,27 +259,49 @@ class TestOnnxMatrix(FlavourConformance, IsolatedConformance):
         )
 
 
-class Doubler(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """A python function of somebody's own; `fitted` is what it learned."""
+DOUBLING = """
+import mlflow.pyfunc
+import numpy as np
 
-    def __init__(self, fitted: float) -> None:
+
+class Doubler(mlflow.pyfunc.PythonModel):
+    def __init__(self, fitted):
         self.fitted = fitted
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> np.ndarray:
+    def predict(self, context, model_input, params=None):
         model_input["mean radius"] *= 2  # what it does to its input is its own affair
         return np.asarray(model_input["mean radius"] + self.fitted)
+"""
 
 
-class TestPyfunc(FlavourConformance):
-    """Code of the author's own, where it is allowed."""
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Make the modules of a folder importable, and forget them afterwards: who loads the model has its own copy only."""
+    known = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield
+    for name in [name for name in set(sys.modules) - known if Path(sys.modules[name].__file__ or "/").parent == folder]:
+        del sys.modules[name]
+
+
+class TestPyfunc(FlavourConformance, IsolatedConformance):
+    """Code of the author's own, where it is allowed: a python function whose class is in a module that travels with it."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def trained(cls, tmp_path_factory: pytest.TempPathFactory) -> Trained:
         frame, target = cancer()
-        model, folder = Doubler(float(target.mean())), fresh(tmp_path_factory)
-        mlflow.pyfunc.save_model(
-            str(folder), python_model=model, signature=infer_signature(frame, target * 1.0), pip_requirements=PINS
-        )
+        folder, code = fresh(tmp_path_factory), tmp_path_factory.mktemp("code") / "doubling_of_the_author.py"
+        code.write_text(DOUBLING)
+        with importable(code.parent):
+            model = import_module(code.stem).Doubler(float(target.mean()))
+            mlflow.pyfunc.save_model(
+                str(folder),
+                python_model=model,
+                code_paths=[str(code)],
+                signature=infer_signature(frame, target * 1.0),
+                pip_requirements=PINS,
+            )
         answers = model.predict(None, frame.copy())
         return Trained(folder=folder, file="python_model.pkl", rows=by_name(frame), answers=answers, pickled=True)

@@ -21,9 +21,23 @@ from flyball.serving.isolation.memory_watch import MemoryWatch
 from flyball.serving.isolation.messages import LOAD, refusal_in
 from flyball.serving.isolation.output import PrintedLines
 
-# What a model's libraries need of our environment; everything else, and so every secret, is not passed on.
+# What a model's libraries need of our environment; everything else, and so every secret, is not passed on. That nobody is to
+# be told of what runs here holds for them too.
 _PASSED_ON = frozenset(
-    {"HOME", "KERAS_BACKEND", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
+    {
+        "DO_NOT_TRACK",
+        "HOME",
+        "KERAS_BACKEND",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "LOGNAME",
+        "MLFLOW_DISABLE_TELEMETRY",
+        "PATH",
+        "TMPDIR",
+        "TZ",
+        "USER",
+    }
 )
 _PASSED_ON_BEGINNINGS = ("LC_", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_")
 _OUTPUT_S = 2.0
