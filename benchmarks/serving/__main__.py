@@ -37,7 +37,7 @@ from benchmarks.serving.servers import OURS, SERVERS
 OUT = ROOT / "docs" / "benchmarks" / "serving.md"
 COMPARED = ("logistic-regression", "gradient-boosting", "xgboost", "torch")
 WHOLE, QUICK = Plan(rounds=3, seconds=2), Plan(rounds=1, seconds=1)
-OVERLOAD_S, KILLING_S = {WHOLE: 30, QUICK: 3}, {WHOLE: 12, QUICK: 6}
+OVERLOAD_S, KILLING_S = {WHOLE: 30, QUICK: 3}, {WHOLE: 40, QUICK: 30}
 PARTS = ("start", "noop", "capture", "grpc", "overload", "kill", "compare")
 # Beyond this a part is broken off, and what it had measured is kept: a server that hangs must not hold up the others.
 PART_S = 180.0

@@ -19,12 +19,17 @@ IDLE_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What came back: how often each status, what went wrong on the way, how long answers with status 200 took."""
+    """What came back: how often each status and when, what went wrong on the way, how long answers with status 200 took."""
 
     sent: int
     statuses: Counter[int] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     good_s: list[float] = field(default_factory=list)
+    answered: list[tuple[float, int]] = field(default_factory=list)
+
+    def between(self, since_s: float, until_s: float) -> Counter[int]:
+        """Return how often each status came back in a span of the monotonic clock."""
+        return Counter(status for moment_s, status in self.answered if since_s <= moment_s < until_s)
 
     @property
     def unanswered(self) -> int:
@@ -67,9 +72,11 @@ async def _one(ask: Callable[[bytes], Awaitable[int]], message: bytes, seen: See
     except (OSError, asyncio.IncompleteReadError, ValueError) as error:
         seen.faults[type(error).__name__] += 1
         return
+    ended = time.monotonic()
     seen.statuses[status] += 1
+    seen.answered.append((ended, status))
     if status == 200:
-        seen.good_s.append(time.monotonic() - began)
+        seen.good_s.append(ended - began)
 
 
 class _Client:

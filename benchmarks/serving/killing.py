@@ -7,8 +7,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -31,8 +32,16 @@ AGAIN_S = 60.0
 ANSWERED, REFUSED = 200, 503
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """When a process was killed, and how long it was until its model answered again."""
+
+    at_s: float
+    away_s: float
+
+
 def killing(subject: Subject, *, report: Report, folder: Path, seconds: int) -> None:
-    """Serve a model twice, each in a process of its own, ask both, and kill the process of one."""
+    """Serve a model twice, each in a process of its own, ask both, and kill the process of one again and again."""
     home = folder / "killing"
     home.mkdir()
     folders = {MODEL: subject.folder, OTHER: subject.folder}
@@ -42,7 +51,7 @@ def killing(subject: Subject, *, report: Report, folder: Path, seconds: int) -> 
         capacity = load.over_http(server.url, requests[MODEL], connections=8, seconds=2).rate
         with (
             ThreadPoolExecutor(len(folders)) as pool,
-            _killed(server, requests, every_s=seconds / (KILLS + 1)) as count,
+            _killed(server, requests, every_s=seconds / (2 * KILLS + 2)) as kills,
         ):
             asked = {
                 name: pool.submit(
@@ -60,35 +69,36 @@ def killing(subject: Subject, *, report: Report, folder: Path, seconds: int) -> 
         check(server, subject)  # and it answers rightly again
     harmed = [name for name, one in seen.items() if set(one.statuses) != {ANSWERED} or one.unanswered]
     fine = all(not one.unanswered and set(one.statuses) <= {ANSWERED, REFUSED} for one in seen.values())
+    worst = max(seen.values(), key=lambda one: one.statuses[REFUSED])
     report.judged(
-        f"a model's process killed {count[0]} times in {seconds} s",
+        f"a model's process killed {len(kills)} times in {seconds} s",
         wanted="all 200 or 503; the other model unharmed",
-        found="; ".join(_said(one) for one in seen.values()),
-        met=fine and len(harmed) <= 1 and count[0] > 0,
+        found="; ".join([*(_said(one) for one in seen.values()), *_each(kills, worst)]),
+        met=fine and len(harmed) <= 1 and len(kills) == KILLS,
     )
 
 
 @contextlib.contextmanager
-def _killed(server: Server, requests: Mapping[str, Request], *, every_s: float) -> Iterator[list[int]]:
-    """Kill the process of one model whenever all are there, while the block runs; yields how often that was."""
-    over, count = threading.Event(), [0]
+def _killed(server: Server, requests: Mapping[str, Request], *, every_s: float) -> Iterator[list[Kill]]:
+    """Kill the process of one model whenever all are there, while the block runs; yields what came of each."""
+    over, kills = threading.Event(), list[Kill]()
     _, *others = psutil.Process(server.process.pid).children()
     spared = {process.pid for process in others}
 
     def kill() -> None:
-        while count[0] < KILLS and not over.wait(every_s):
-            if not _all_answer(server, requests):
-                continue
-            for process in psutil.Process(server.process.pid).children():
-                if process.pid not in spared:
-                    process.kill()
-                    count[0] += 1
-                    break
+        while len(kills) < KILLS and not over.wait(every_s):
+            _wait_for_all(server, requests)
+            (victim,) = [one for one in psutil.Process(server.process.pid).children() if one.pid not in spared]
+            at_s = time.monotonic()
+            victim.kill()
+            victim.wait(AGAIN_S)
+            _wait_for_all(server, requests)
+            kills.append(Kill(at_s=at_s, away_s=time.monotonic() - at_s))
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     try:
-        yield count
+        yield kills
     finally:
         over.set()
         thread.join()
@@ -104,7 +114,7 @@ def _wait_for_all(server: Server, requests: Mapping[str, Request]) -> None:
     while not _all_answer(server, requests):
         if time.monotonic() > until:
             raise SystemExit(f"a model that was killed did not answer again within {AGAIN_S:g} s")
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def _all_answer(server: Server, requests: Mapping[str, Request]) -> bool:
@@ -126,3 +136,13 @@ def _request(server: Server, subject: Subject, model: str) -> Request:
 def _said(seen: Seen) -> str:
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items()))
     return f"of {seen.sent:,} sent, {statuses}, {seen.unanswered} without an answer"
+
+
+def _each(kills: Sequence[Kill], seen: Seen) -> Iterator[str]:
+    """Say of each kill how long the model was away, and what it answered from then to the next one."""
+    ends = [*(kill.at_s for kill in kills[1:]), float("inf")]
+    for number, (kill, until_s) in enumerate(zip(kills, ends, strict=True), start=1):
+        answers = ", ".join(
+            f"{status}: {count:,}" for status, count in sorted(seen.between(kill.at_s, until_s).items())
+        )
+        yield f"kill {number}: back after {kill.away_s:.1f} s ({answers})"
