@@ -70,10 +70,19 @@ def test_the_whole_story_happens_and_the_demo_stops_what_it_started(tmp_path: Pa
     assert told["refused_by_gate"] >= 1
     assert told["accuracy_none"] < told["accuracy_flyball"] < told["accuracy_every_window_all_rows"]
     assert told["recovered_share"] > 0
+    assert told["weeks_expected"] > told["weeks_as_expected"] > 0
+    assert told["weeks_concept_changed"] > 0
     assert told["seconds"] > 0
+    changed = re.search(
+        r"concept changed +expected without labels (\S+) \[(\S+), \S+\], realised (\d\.\d+)", shown.text
+    )
+    assert changed is not None, shown.text[-6_000:]
+    expected, lower, realised = (float(number) for number in changed.groups())
+    assert realised < lower < expected
     for said in ("data fault: refused to train", "with Flyball", "flyball why, of the first alert", "intact: "):
         assert said in shown.text
     report = (shown.folder / "report.html").read_text()
+    assert changed[0].split("  ", 1)[1] in report
     assert "<polyline" in report
     assert not re.search(r"(src|href)=", report), "the report needs something else than itself"
     assert _left(shown.folder) == []

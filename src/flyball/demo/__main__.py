@@ -160,6 +160,12 @@ def _tell(console: Console, numbers: Numbers, records: Records, folder: Path, li
     console.print(f"with Flyball            {numbers.accuracy_flyball:.4f}   {did}")
     share = f"Flyball recovers {numbers.recovered_share:.0%} of the difference"
     console.print(f"retrained every window  {numbers.accuracy_every_window:.4f}   {share}")
+    console.print(
+        f"expected without labels: {numbers.weeks_as_expected} of {numbers.weeks_expected} weeks came true within the 95 % interval, "
+        f"the concept was flagged in {numbers.weeks_concept_changed}",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.rule("flyball why, of the first alert")
     console.print(short(records.why), highlight=False, markup=False, soft_wrap=True)
     console.rule("flyball audit verify")

@@ -12,6 +12,9 @@ from flyball.demo.electricity import JOINED_ROW, WEEK, row_of
 from flyball.demo.replay import NAME
 from flyball.wire.v1 import audit, loops
 from flyball.wire.v1.alerts import AlertInfo, AlertList
+from flyball.wire.v1.monitors import WindowInfo, WindowList
+
+CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,8 @@ class Moment:
 class Numbers:
     """Prequential accuracies over the rows after the join, and what the loop did. All measured in this run.
 
-    `recovered_share` is (flyball - none) / (every_window - none).
+    `recovered_share` is (flyball - none) / (every_window - none). `weeks_expected` counts the weeks whose accuracy was expected
+    before their labels came, `weeks_as_expected` those that came true within the interval.
     """
 
     accuracy_none: float
@@ -45,6 +49,9 @@ class Numbers:
     promotions: int
     refused_by_gate: int
     refused_corrupted: bool
+    weeks_expected: int
+    weeks_as_expected: int
+    weeks_concept_changed: int
     audit_verified: bool
     audit_events: int
     seconds: float
@@ -69,6 +76,7 @@ class Records:
 
     requests: list[loops.RequestInfo]
     alerts: list[AlertInfo]
+    windows: list[WindowInfo]
     why: str
     verified: audit.Verified
 
@@ -80,6 +88,22 @@ class Records:
     def ended(self, state: str) -> list[loops.RequestInfo]:
         """Trained requests that ended in a state."""
         return [one for one in self.trained if one.state == state]
+
+    @property
+    def expected(self) -> list[WindowInfo]:
+        """Windows whose accuracy was expected before their labels came, with both bounds, and is known now."""
+        return [
+            one
+            for one in self.windows
+            if None not in {one.estimated, one.estimated_lower, one.estimated_upper, one.accuracy}
+        ]
+
+    @property
+    def changed(self) -> list[WindowInfo]:
+        """Those of them that fell short of it because the same features no longer meant the same label."""
+        return [
+            one for one in self.expected if one.concept == CHANGED and (one.accuracy or 0.0) < (one.estimated or 0.0)
+        ]
 
     @property
     def refused_corrupted(self) -> bool:
@@ -95,12 +119,17 @@ def gather(client: Client) -> Records:
     why = ""
     if alerts:
         why = client.call("GET", f"/api/v1/why/alert/{alerts[0].id}", response=audit.WhyAnswer).text
-    verified = client.call("GET", "/api/v1/audit/verify", response=audit.Verified)
-    return Records(requests=sorted(found.requests, key=lambda one: one.id), alerts=alerts, why=why, verified=verified)
+    return Records(
+        requests=sorted(found.requests, key=lambda one: one.id),
+        alerts=alerts,
+        windows=client.call("GET", f"/api/v1/monitors/{NAME}/windows", response=WindowList).windows,
+        why=why,
+        verified=client.call("GET", "/api/v1/audit/verify", response=audit.Verified),
+    )
 
 
 def timeline(records: Records) -> list[Moment]:
-    """Tell alerts and requests in order of event time."""
+    """Tell alerts, requests, and the weeks that belied what was expected of them, in order of event time."""
     moments = [
         Moment(time_ms=one.window_end_ms, what=f"alert: {one.kind.replace('_', ' ')}", why="; ".join(_told(one)))
         for one in records.alerts
@@ -109,6 +138,9 @@ def timeline(records: Records) -> list[Moment]:
         Moment(time_ms=one.window_end_ms, what=_deed(one), why=one.reason)
         for one in records.requests
         if one.window_end_ms
+    ]
+    moments += [
+        Moment(time_ms=one.end_ms, what="concept changed", why=_against_expected(one)) for one in records.changed
     ]
     first = next((one for one in records.requests if one.origin == "person"), None)
     if first is not None:
@@ -130,6 +162,9 @@ def number(records: Records, lines: Lines, *, all_rows: np.ndarray, seconds: flo
         promotions=len(records.ended("promoted")),
         refused_by_gate=len(records.ended("refused")),
         refused_corrupted=records.refused_corrupted,
+        weeks_expected=len(records.expected),
+        weeks_as_expected=sum(_came_true(one) for one in records.expected),
+        weeks_concept_changed=len(records.changed),
         audit_verified=records.verified.intact,
         audit_events=records.verified.count,
         seconds=seconds,
@@ -139,7 +174,7 @@ def number(records: Records, lines: Lines, *, all_rows: np.ndarray, seconds: flo
 def missing_parts(numbers: Numbers, records: Records, *, whole: bool) -> list[str]:
     """Name every part of the story that did not happen; an empty list is a whole story.
 
-    In a shortened replay the gate may have had nothing to refuse yet.
+    In a shortened replay the gate may have had nothing to refuse yet, nor an expectation the time to fail.
     """
     parts = {
         "the market's change raised an alert": numbers.first_alert_row > JOINED_ROW,
@@ -147,6 +182,8 @@ def missing_parts(numbers: Numbers, records: Records, *, whole: bool) -> list[st
         "a challenger passed gate, approval and canary": numbers.promotions > 0,
         "the gate refused a challenger that was not better": numbers.refused_by_gate > 0 or not whole,
         "the loop served better than no retraining": numbers.accuracy_flyball > numbers.accuracy_none,
+        "an expectation without labels failed, and the concept was flagged": numbers.weeks_concept_changed > 0
+        or not whole,
         "the corrupted feed was diagnosed and refused": numbers.refused_corrupted,
         "the first alert can be explained": bool(records.why),
         "the audit chain is intact": numbers.audit_verified,
@@ -160,6 +197,18 @@ def _deed(one: loops.RequestInfo) -> str:
     if one.challenger:
         return f"{cause}: version {one.challenger} {state}"
     return f"{cause}: refused to train" if state == "refused" else f"{cause}: {state} without a version"
+
+
+def _came_true(one: WindowInfo) -> bool:
+    lower, upper, accuracy = one.estimated_lower, one.estimated_upper, one.accuracy
+    return lower is not None and upper is not None and accuracy is not None and lower <= accuracy <= upper
+
+
+def _against_expected(one: WindowInfo) -> str:
+    return (
+        f"expected without labels {one.estimated:.2f} [{one.estimated_lower:.2f}, {one.estimated_upper:.2f}], "
+        f"realised {one.accuracy:.2f}: the scores still promise what they no longer keep"
+    )
 
 
 def _told(one: AlertInfo) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 from flyball.kernel.errors import InvalidInput
@@ -41,6 +42,7 @@ def student_t_cdf(x: float, degrees: float) -> float:
     return tail if x < 0 else 1.0 - tail
 
 
+@lru_cache(maxsize=1_024)  # the monitors ask for the same few at every window, and each is a search
 def student_t_quantile(probability: float, degrees: float) -> float:
     """Return the quantile of Student's t; `probability` lies strictly between 0 and 1, `degrees` is positive."""
     require_probability(probability, field="probability")

@@ -74,6 +74,7 @@ def quality_baseline(
     positive: float | str | bool | None = None,
     block_ms: int = DAY_MS,
     slices: Mapping[str, str] | None = None,
+    expect_from: pa.Table | None = None,
     dataset: str = "",
 ) -> dict[str, JsonValue]:
     """Return the evidence "baseline" from rows with labels that the version was not trained on, as it answered them.
@@ -85,6 +86,8 @@ def quality_baseline(
         positive: the label that counts as positive, by default 1 or true.
         block_ms: the stretch of time whose rows depend on each other.
         slices: SQL predicates over the features, by name, whose metrics are kept too.
+        expect_from: rows of the same kind, of which what to expect without labels is learned; by default the same ones. More
+            days of rows that the version was not trained on make the expectation surer of its own error.
         dataset: what the rows are, for people.
 
     Raises:
@@ -101,7 +104,7 @@ def quality_baseline(
     found = _figures(table, rules, places)
     if chosen not in found:
         raise InvalidInput(f"the rows have no {chosen}: {_reason(table, rules)}", field="metric")
-    learned = learn_expectation(table, method, block_ms=block_ms)
+    learned = learn_expectation(table if expect_from is None else expect_from, method, block_ms=block_ms)
     parts: dict[str, JsonValue] = (
         {"no_expectation": learned} if isinstance(learned, str) else {"expectation": learned.to_json()}
     )

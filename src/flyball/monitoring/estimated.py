@@ -53,7 +53,7 @@ def check_expectation_rules(rules: ExpectationRules) -> None:
 
 
 def estimate_quality(
-    table: pa.Table, baseline: Baseline, *, rules: ExpectationRules, window_ms: int, min_rows: int, tolerance: float
+    table: pa.Table, baseline: Baseline, *, rules: ExpectationRules, min_rows: int, tolerance: float
 ) -> EstimatedQuality | str:
     """Estimate the quality of one version's rows, labelled or not; or say why the version carries nothing to do so.
 
@@ -61,7 +61,6 @@ def estimate_quality(
         table: the rows, with what the expectation rests on.
         baseline: the version's.
         rules: the confidence of the bounds.
-        window_ms: the length of the window.
         min_rows: how many rows are needed.
         tolerance: how far below the baseline is a drop; in the unit of the expected metric.
     """
@@ -89,7 +88,6 @@ def estimate_quality(
         return known
     spread = realised_spread(
         learned.history,
-        window_ms=window_ms,
         blocks=_blocks(table, learned),
         row_variance=learned.variance_of_mean(table),
         confidence=rules.confidence,
@@ -124,20 +122,43 @@ def judge_concept(
     learned: Expectation,
     *,
     rules: ExpectationRules,
-    window_ms: int,
     block_ms: int,
     min_rows: int,
     resamples: int,
     seed: int,
     drifted: Sequence[str] = (),
+    faulty: Sequence[str] = (),
 ) -> ConceptFigure:
     """Say whether the labels of a mature window are those that its features and scores let expect.
 
     The expectation follows a change of the inputs as far as scores show it, so what is left between it and reality is the
-    change of what the inputs mean, or inputs that the reference did not have: `drifted` names those, for the reason.
+    change of what the inputs mean, or inputs that the reference did not have: `drifted` names those, for the reason. Inputs
+    that are broken (`faulty`) leave a gap too, and say nothing of what sound ones mean: the verdict is then unknown.
     """
     confidence = 1.0 - rules.concept_significance
     missing = learned.missing(labelled) or _too_few(labelled.num_rows, min_rows)
+    known = _unjudged(labelled, learned, confidence=confidence, reason=missing)
+    if missing:
+        return known
+    spread = realised_spread(
+        learned.history,
+        blocks=_blocks(labelled, learned),
+        row_variance=learned.variance_of_mean(labelled),
+        confidence=confidence,
+    )
+    if spread is None:
+        return replace(known, reason=_short_reference(learned))
+    gaps = learned.realised(labelled) - learned.expected(labelled)
+    places, count = places_in_time(labelled.column(TIME).to_numpy(), block_ms=block_ms)
+    bounds = _gap_bounds(gaps, places, count, confidence=confidence, resamples=resamples, seed=seed)
+    if bounds is None:
+        return replace(known, allowed=spread.half, reason="all labelled rows lie in one block of time")
+    known = replace(known, allowed=spread.half, lower=bounds[0], upper=bounds[1])
+    return _with_concept(known, drifted=drifted, faulty=faulty)
+
+
+def _unjudged(labelled: pa.Table, learned: Expectation, *, confidence: float, reason: str) -> ConceptFigure:
+    """Return what was expected and what came of it, with no verdict yet; with a reason not even that is known."""
     known = ConceptFigure(
         metric=learned.metric,
         expected=None,
@@ -150,37 +171,27 @@ def judge_concept(
         rows=labelled.num_rows,
         worse=False,
         verdict=ConceptVerdict.UNKNOWN,
-        reason=missing,
+        reason=reason,
     )
-    if missing:
+    if reason:
         return known
-    outcomes, expected = learned.realised(labelled), learned.expected(labelled)
-    gap = float((outcomes - expected).mean())
+    realised, expected = float(learned.realised(labelled).mean()), float(learned.expected(labelled).mean())
+    gap = realised - expected
     higher_is_better = METRICS[learned.metric].better is Better.HIGHER
-    known = replace(
-        known,
-        expected=float(expected.mean()),
-        realised=float(outcomes.mean()),
-        gap=gap,
-        worse=(gap < 0) is higher_is_better,
-    )
-    spread = realised_spread(
-        learned.history,
-        window_ms=window_ms,
-        blocks=_blocks(labelled, learned),
-        row_variance=learned.variance_of_mean(labelled),
-        confidence=confidence,
-    )
-    if spread is None:
-        return replace(known, reason=_short_reference(learned))
-    places, count = places_in_time(labelled.column(TIME).to_numpy(), block_ms=block_ms)
-    bounds = _gap_bounds(outcomes - expected, places, count, confidence=confidence, resamples=resamples, seed=seed)
-    if bounds is None:
-        return replace(known, allowed=spread.half, reason="all labelled rows lie in one block of time")
-    known = replace(known, allowed=spread.half, lower=bounds[0], upper=bounds[1])
-    changed = abs(gap) > spread.half and not bounds[0] <= 0.0 <= bounds[1]
-    verdict = ConceptVerdict.CHANGED if changed else ConceptVerdict.HELD
-    return replace(known, verdict=verdict, reason=_told(known, changed=changed, drifted=drifted))
+    return replace(known, expected=expected, realised=realised, gap=gap, worse=(gap < 0) is higher_is_better)
+
+
+def _with_concept(found: ConceptFigure, *, drifted: Sequence[str], faulty: Sequence[str]) -> ConceptFigure:
+    assert found.gap is not None, "the figures are known by now"
+    assert found.allowed is not None, "the figures are known by now"
+    assert found.lower is not None, "the bounds are known by now"
+    assert found.upper is not None, "the bounds are known by now"
+    changed = abs(found.gap) > found.allowed and not found.lower <= 0.0 <= found.upper
+    reason = _told(found, changed=changed, drifted=drifted)
+    if changed and faulty:
+        reason += f"; {', '.join(faulty[:NAMED])} came broken, which says nothing of what sound inputs mean"
+        return replace(found, verdict=ConceptVerdict.UNKNOWN, reason=reason)
+    return replace(found, verdict=ConceptVerdict.CHANGED if changed else ConceptVerdict.HELD, reason=reason)
 
 
 def _told(found: ConceptFigure, *, changed: bool, drifted: Sequence[str]) -> str:

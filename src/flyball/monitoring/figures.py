@@ -70,6 +70,11 @@ class ConceptFigure:
     verdict: ConceptVerdict
     reason: str
 
+    @property
+    def changed_for_the_worse(self) -> bool:
+        """Whether it changed so that the answers fit less than they did."""
+        return self.verdict is ConceptVerdict.CHANGED and self.worse
+
 
 class SliceVerdict(StrEnum):
     """What the labels say of a slice; too few rows, or nothing to hold it against, leave it undecided."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from flyball.measures.groups import Fairness
 from flyball.measures.metrics import Better
 from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
-from flyball.monitoring.figures import ConceptVerdict
 
 CONCEPT = "concept"
 DRIFT = "drift"
@@ -106,7 +105,7 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
 def _concept_got_worse(report: WindowReport) -> bool:
     """Tell whether the concept surely changed for the worse; a change for the better is in the report, and no alarm."""
     concept = report.concept
-    return concept is not None and concept.verdict is ConceptVerdict.CHANGED and concept.worse
+    return concept is not None and concept.changed_for_the_worse
 
 
 def _proven_concept(report: WindowReport) -> tuple[Cause, ...]:

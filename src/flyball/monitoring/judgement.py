@@ -132,7 +132,6 @@ def _estimate(table: pa.Table, *, monitor: Monitor, reference: Reference, findin
         table,
         reference.baseline,
         rules=monitor.expectation,
-        window_ms=monitor.window_ms,
         min_rows=monitor.min_rows,
         tolerance=monitor.quality.tolerance,
     )
@@ -184,12 +183,12 @@ def _judge_concept(table: pa.Table, *, monitor: Monitor, reference: Reference, f
         labelled,
         learned,
         rules=monitor.expectation,
-        window_ms=monitor.window_ms,
         block_ms=monitor.block_ms,
         min_rows=monitor.min_rows,
         resamples=monitor.quality.resamples,
         seed=seed,
         drifted=[drift.feature for drift in findings.inputs.drift if drift.drifted],
+        faulty=sorted({fault.feature for fault in findings.inputs.faults}),
     )
     if findings.concept.verdict is ConceptVerdict.UNKNOWN:
         findings.unknown[CONCEPT] = findings.concept.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flyball.measures.intervals import wilson
-from flyball.monitoring.entities import QualityVerdict, WindowReport
+from flyball.monitoring.entities import Quality, QualityVerdict, WindowReport
 from flyball.monitoring.figures import ConceptVerdict
 from flyball.retraining.entities import Cause, Diagnosis
 
@@ -39,11 +39,18 @@ def diagnose(report: WindowReport, *, familiar: Familiar, tolerance: float) -> D
         return Diagnosis(cause=Cause.UNKNOWN, reasons=(f"quality is unknown: {reason}",), numbers={})
     drifted = tuple(f"{one.feature} {'began to vary' if one.newly_varying else 'drifted'}" for one in report.drifted)
     if not quality.dropped:
-        reasons = ("quality holds", *drifted)
-        return Diagnosis(cause=Cause.UNKNOWN, reasons=reasons, numbers={"accuracy": quality.value or 0.0})
+        return _while_quality_holds(report, quality, drifted)
     if quality.metric != ACCURACY:  # hits on familiar rows can be compared with no other baseline
         return _by_expectation(report, drifted)
     return _concept_or_covariate(familiar, quality.baseline, tolerance, drifted)
+
+
+def _while_quality_holds(report: WindowReport, quality: Quality, drifted: tuple[str, ...]) -> Diagnosis:
+    """Tell a loss that easier rows hide: no worse than the baseline, and surely worse than these rows let expect."""
+    held = "quality holds"
+    if report.concept is not None and report.concept.changed_for_the_worse:
+        return _by_expectation(report, (f"{held} against the baseline", *drifted))
+    return Diagnosis(cause=Cause.UNKNOWN, reasons=(held, *drifted), numbers={"accuracy": quality.value or 0.0})
 
 
 def _by_expectation(report: WindowReport, drifted: tuple[str, ...]) -> Diagnosis:
@@ -52,8 +59,7 @@ def _by_expectation(report: WindowReport, drifted: tuple[str, ...]) -> Diagnosis
         reason = report.unknown.get("concept", "nothing is known of what was to be expected")
         return Diagnosis(cause=Cause.UNKNOWN, reasons=(f"the concept is unknown: {reason}", *drifted), numbers={})
     numbers = {"gap": concept.gap or 0.0, "allowed": concept.allowed or 0.0}
-    changed = concept.verdict is ConceptVerdict.CHANGED and concept.worse
-    cause = Cause.CONCEPT_DRIFT if changed else Cause.COVARIATE_DRIFT
+    cause = Cause.CONCEPT_DRIFT if concept.changed_for_the_worse else Cause.COVARIATE_DRIFT
     return Diagnosis(cause=cause, reasons=(concept.reason, *drifted), numbers=numbers)
 
 

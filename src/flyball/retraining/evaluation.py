@@ -26,10 +26,15 @@ METRIC: Literal["accuracy"] = "accuracy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated:
-    """What the gates judge, and the holdout as the challenger answered it (None where there is none)."""
+    """What the gates judge, and the rows that the challenger did not learn from as it answered them, by set."""
 
     evaluations: tuple[PairedEvaluation, ...]
-    holdout: pa.Table | None = None
+    answered: Mapping[str, pa.Table]
+
+    @property
+    def holdout(self) -> pa.Table | None:
+        """The holdout as the challenger answered it, None where there is none."""
+        return self.answered.get("holdout")
 
 
 def evaluate(
@@ -41,7 +46,7 @@ def evaluate(
     datasets: Datasets,
     scorer: Scorer,
 ) -> Evaluated:
-    """Return one paired evaluation a frozen set, and what the challenger answered to the holdout.
+    """Return one paired evaluation a frozen set, and what the challenger answered to each.
 
     Without a champion its hits are 0 and no gate compares them.
 
@@ -62,12 +67,11 @@ def evaluate(
         answers = scored.result()
     challenger_hits = hits(answers.column("prediction"), truth)
     found: list[PairedEvaluation] = []
-    first, holdout = 0, None
+    first, answered = 0, {}
     for role, table in tables.items():
         part = slice(first, first + table.num_rows)
         first = part.stop
-        if role == "holdout":
-            holdout = _answered(loop, table, answers.slice(part.start, table.num_rows))
+        answered[role] = _answered(loop, table, answers.slice(part.start, table.num_rows))
         found.append(
             PairedEvaluation(
                 role=_role(role),
@@ -77,7 +81,7 @@ def evaluate(
                 blocks=blocks(table.column(loop.time_column).to_numpy(), champion_hits[part], challenger_hits[part]),
             )
         )
-    return Evaluated(evaluations=tuple(found), holdout=holdout)
+    return Evaluated(evaluations=tuple(found), answered=answered)
 
 
 def _answered(loop: Loop, table: pa.Table, answers: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -121,7 +121,7 @@ class Judging:
     def _baseline(self, request: Request, loop: Loop, evaluated: Evaluated) -> dict[str, JsonValue]:
         own = baseline_of(evaluated.evaluations)
         if evaluated.holdout is not None:
-            own = _whole_baseline(evaluated.holdout) | own
+            own = _whole_baseline(evaluated.holdout, [*evaluated.answered.values()]) | own
         if not loop.ratchet or request.champion is None:
             return own
         digest = self._rooms.registry.evidence(loop.model, request.champion).get(EvidenceKind.BASELINE)
@@ -148,9 +148,10 @@ def _unchanged(files: ModelFiles, version: ModelVersion) -> ModelFiles:
     return files
 
 
-def _whole_baseline(holdout: pa.Table) -> dict[str, JsonValue]:
+def _whole_baseline(holdout: pa.Table, unlearned: Sequence[pa.Table]) -> dict[str, JsonValue]:
+    """Describe quality on the holdout; what to expect is learned from every row that the version did not learn from."""
     try:
-        return quality_baseline(holdout, metric=METRIC)
+        return quality_baseline(holdout, metric=METRIC, expect_from=pa.concat_tables(unlearned))
     except FlyballError as error:  # the gates have what they need; what else is not known is said
         return {"no_expectation": error.message}
 

@@ -59,10 +59,10 @@ class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A guarded loop, as its file says it.
 
-    `react_to`: the kinds of alert that open a request. `cool_down` and `max_requests` within `period` count requests that
-    trained, in event time. `answer_within`: how long people have to answer, in wall-clock time, before the approval expires and
-    its request is refused; without it an approval waits for ever. `ratchet`: a new champion never lowers the bar that quality
-    is held against.
+    `react_to`: the kinds of alert that open a request (what no training mends is refused: `NO_CAUSE`). `cool_down` and
+    `max_requests` within `period` count requests that trained, in event time. `answer_within`: how long people have to answer,
+    in wall-clock time, before the approval expires and its request is refused; without it an approval waits for ever.
+    `ratchet`: a new champion never lowers the bar that quality is held against.
     """
 
     loop: str
@@ -98,7 +98,12 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return parse_duration_ms(self.period, field="period")
 
 
-ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift"})
+ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift", "concept"})
+# What a monitor alarms of and no training mends, with the reason that the error gives.
+NO_CAUSE = {
+    "bias": "the rows that show it would teach it again; change the data or the model, and promote that version",
+    "capture_loss": "what is not in the log cannot be trained on; see why the endpoint could not keep its answers",
+}
 
 
 @lru_cache(maxsize=256)  # the worker asks at every turn; a loop's text seldom changes
@@ -112,6 +117,7 @@ def parse_loop(text: str) -> Loop:
     loop = read_document(text, Loop, what="the loop file")
     _check_names(loop)
     for kind in loop.react_to:
+        _require(kind not in NO_CAUSE, "react_to", f"'{kind}' is no cause to retrain: {NO_CAUSE.get(kind)}")
         _require(
             kind in ALERT_KINDS, "react_to", f"'{kind}' is no kind of alert; known: {', '.join(sorted(ALERT_KINDS))}"
         )

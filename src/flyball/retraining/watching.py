@@ -16,7 +16,6 @@ from flyball.deployment.service import Deployments
 from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.leases import Lease
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, WindowReport
-from flyball.monitoring.figures import ConceptVerdict
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.schema import FEATURE_PREFIX
 from flyball.monitoring.service import Monitors
@@ -177,8 +176,8 @@ def _shows(report: WindowReport, kind: AlertKind) -> bool:
         case AlertKind.COVARIATE_DRIFT:
             return report.quality is not None and bool(report.drifted)  # its diagnosis needs the labels
         case AlertKind.CONCEPT:
-            return report.concept is not None and report.concept.verdict is ConceptVerdict.CHANGED
-        case AlertKind.CAPTURE_LOSS | AlertKind.BIAS:
+            return report.concept is not None and report.concept.changed_for_the_worse
+        case AlertKind.CAPTURE_LOSS | AlertKind.BIAS:  # no loop file names them
             return False
         case _:
             assert_never(kind)

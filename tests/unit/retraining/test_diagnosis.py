@@ -13,6 +13,7 @@ from flyball.monitoring.entities import (
     WindowReport,
     WindowState,
 )
+from flyball.monitoring.figures import ConceptFigure, ConceptVerdict
 from flyball.retraining.diagnosis import MIN_FAMILIAR_ROWS, Familiar, diagnose
 from flyball.retraining.entities import Cause
 
@@ -109,3 +110,39 @@ def test_drift_that_costs_no_quality_is_no_reason_to_train() -> None:
     assert found.cause is Cause.UNKNOWN
     assert not found.retrain
     assert found.reasons == ("quality holds", "x drifted")
+
+
+def concept(verdict: ConceptVerdict, *, gap: float) -> ConceptFigure:
+    return ConceptFigure(
+        metric="accuracy",
+        expected=0.97,
+        realised=0.97 + gap,
+        gap=gap,
+        lower=gap - 0.01,
+        upper=gap + 0.01,
+        allowed=0.05,
+        confidence=0.99,
+        rows=1_000,
+        worse=gap < 0,
+        verdict=verdict,
+        reason="beyond all that the reference knew",
+    )
+
+
+def test_a_loss_that_easier_rows_hide_is_a_change_of_the_concept() -> None:
+    held = dataclasses.replace(
+        DROPPED,
+        quality=quality(QualityVerdict.HELD, value=0.9),
+        concept=concept(ConceptVerdict.CHANGED, gap=-0.07),
+        drift=(DRIFT,),
+    )
+    found = diagnose(held, familiar=WELL, tolerance=TOLERANCE)
+    assert (found.cause, found.retrain) == (Cause.CONCEPT_DRIFT, True)
+    assert found.reasons == ("beyond all that the reference knew", "quality holds against the baseline", "x drifted")
+    assert found.numbers == {"gap": -0.07, "allowed": 0.05}
+
+
+def test_labels_kinder_than_expected_and_a_concept_that_holds_are_no_reason_to_train() -> None:
+    for found in (concept(ConceptVerdict.CHANGED, gap=0.07), concept(ConceptVerdict.HELD, gap=-0.01)):
+        held = dataclasses.replace(DROPPED, quality=quality(QualityVerdict.HELD, value=0.9), concept=found)
+        assert diagnose(held, familiar=WELL, tolerance=TOLERANCE).cause is Cause.UNKNOWN

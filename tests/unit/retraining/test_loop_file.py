@@ -60,6 +60,21 @@ def test_a_value_that_cannot_be_names_its_field(said: str, instead: str, field: 
     assert raised.value.field == field
 
 
+def test_a_changed_concept_may_open_a_request() -> None:
+    assert parse_loop(LOOP.replace("label_column: up", "label_column: up\nreact_to: [concept]")).react_to == (
+        "concept",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("bias", "promote that version"), ("capture_loss", "why the endpoint could not keep its answers")]
+)
+def test_what_no_training_mends_is_refused_with_the_reason(kind: str, why: str) -> None:
+    with pytest.raises(InvalidInput, match=f"'{kind}' is no cause to retrain: .*{why}") as raised:
+        parse_loop(LOOP.replace("label_column: up", f"label_column: up\nreact_to: [{kind}]"))
+    assert raised.value.field == "react_to"
+
+
 def test_an_unknown_key_names_what_may_have_been_meant() -> None:
     with pytest.raises(UnknownKey, match="cool_down"):
         parse_loop(LOOP.replace("cool_down", "cooldown"))
