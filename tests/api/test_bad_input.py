@@ -55,7 +55,9 @@ def send(server: TrackingServer, path: str, raw: bytes) -> urllib3.BaseHTTPRespo
         ("loops/l/promotions", {"version": 0, "training": "a/1", "holdout": "a/1"}, "invalid_input", "version"),
         ("loops/l/promotions", {"version": 1, "training": "a", "holdout": "a/1"}, "invalid_input", "training"),
         ("approvals/a/approve", {"digest": 5}, "invalid_input", "digest"),
-        ("alerts/a/acknowledge", {"reason": "x"}, "invalid_input", "body"),
+        ("alerts/a/acknowledge", {"reason": "x"}, "unknown_key", "reason"),
+        ("alerts/a/resolve", {"note": 5}, "invalid_input", "note"),
+        ("studies/a/cancel", {"reason": "x"}, "invalid_input", "body"),
         ("login-links", {"for": "x"}, "invalid_input", "body"),
     ],
 )  # fmt: skip

@@ -23,6 +23,8 @@ from flyball.monitoring.sql import (
     SqlReportStore,
     SqlStretchStore,
 )
+from flyball.monitoring.studies.conformance import StudyStoreConformance
+from flyball.monitoring.studies.sql import SqlStudyStore
 
 
 class TestSqlPredictionStore(PredictionStoreConformance):
@@ -65,3 +67,9 @@ class TestSqlCalibrationStore(CalibrationStoreConformance):
     @pytest.fixture
     def store(self, database: Database) -> SqlCalibrationStore:
         return SqlCalibrationStore(database)
+
+
+class TestSqlStudyStore(StudyStoreConformance):
+    @pytest.fixture
+    def store(self, database: Database) -> SqlStudyStore:
+        return SqlStudyStore(database)

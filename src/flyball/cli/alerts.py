@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 
@@ -26,14 +27,31 @@ def alert() -> None:
 
 
 @alert.command("list")
-def list_alerts() -> None:
+@click.option("--monitor", default="", help="Of this monitor only.")
+@click.option("--kind", default="", help="Of this kind only, such as data_fault.")
+@click.option("--state", multiple=True, help="firing, acknowledged or resolved; may be given several times.")
+@click.option("--since", default="", help="Fired since then: a date, a time, or milliseconds since 1970.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="How many.")
+@click.option("--before", default="", help="Those older than this alert.")
+def list_alerts(monitor: str, kind: str, state: tuple[str, ...], since: str, limit: int, before: str) -> None:
     """List alerts, newest first."""
-    found = Client().call("GET", api("alerts"), response=alerts.AlertList)
+    asked = {
+        "monitor": monitor,
+        "kind": kind,
+        "state": state,
+        "since_ms": "" if not since else parse_since(since),
+        "before": before,
+        "limit": limit,
+    }
+    query = urlencode({key: value for key, value in asked.items() if value != ""}, doseq=True)
+    found = Client().call("GET", f"{api('alerts')}?{query}", response=alerts.AlertList)
     rows = [
         [one.id, one.kind, _state(one), moment(one.window_start_ms), "; ".join(one.cause[:2]), _told(one.deliveries)]
         for one in found.alerts
     ]
     table(["id", "kind", "state", "window", "cause", "told"], rows)
+    if found.next:
+        click.echo(f"older ones: --before {found.next}", err=True)
 
 
 @alert.command()
@@ -55,17 +73,21 @@ def show(alert_id: str) -> None:
 
 @alert.command()
 @click.argument("alert_id")
-def acknowledge(alert_id: str) -> None:
+@click.option("--note", default="", help="What there is to say about it; everybody sees it.")
+def acknowledge(alert_id: str, note: str) -> None:
     """Say that you look after an alert."""
-    one = Client().call("POST", api("alerts", alert_id, "acknowledge"), response=alerts.AlertInfo)
+    body = alerts.NoteBody(note=note)
+    one = Client().call("POST", api("alerts", alert_id, "acknowledge"), body=body, response=alerts.AlertInfo)
     click.echo(f"{one.id} {one.state}")
 
 
 @alert.command()
 @click.argument("alert_id")
-def resolve(alert_id: str) -> None:
+@click.option("--note", default="", help="What there is to say about it; everybody sees it.")
+def resolve(alert_id: str, note: str) -> None:
     """Say that the cause of an alert is gone."""
-    one = Client().call("POST", api("alerts", alert_id, "resolve"), response=alerts.AlertInfo)
+    body = alerts.NoteBody(note=note)
+    one = Client().call("POST", api("alerts", alert_id, "resolve"), body=body, response=alerts.AlertInfo)
     click.echo(f"{one.id} {one.state}")
 
 
@@ -153,6 +175,13 @@ def list_deliveries(name: str) -> None:
     """List the newest deliveries of a sink, newest first."""
     found = Client().call("GET", api("alert-sinks"), response=alerts.SinkList)
     _show_deliveries([each for one in found.sinks if one.name == name for each in one.deliveries])
+
+
+def parse_since(text: str) -> int:
+    """Read a moment; imported late, so that the other commands start fast."""
+    from flyball.monitoring.backtest.incidents import parse_moment
+
+    return parse_moment(text, field="since")
 
 
 def _show_deliveries(found: list[alerts.DeliveryInfo]) -> None:

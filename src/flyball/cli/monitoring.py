@@ -13,6 +13,7 @@ from flyball.cli.calibration import backtest, calibrate
 from flyball.cli.exporting import export
 from flyball.cli.printing import moment, table
 from flyball.cli.reading import read_text
+from flyball.cli.studies import study
 from flyball.client import Client
 from flyball.client.paths import api
 from flyball.wire.v1 import monitors
@@ -33,6 +34,7 @@ def monitor() -> None:
 monitor.add_command(export)
 monitor.add_command(calibrate)
 monitor.add_command(backtest)
+monitor.add_command(study)
 
 
 @monitor.command("set")

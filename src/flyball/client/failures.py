@@ -22,4 +22,9 @@ def raise_for(status: int, content: bytes) -> NoReturn:
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = content[:200].decode(errors="replace").strip()
         raise FlyballError(f"the server answered with status {status}: {text}") from None
-    raise _BY_CODE.get(detail.code, FlyballError)(detail.message, field=detail.field)
+    raise error_of(detail.code, detail.message, field=detail.field)
+
+
+def error_of(code: str, message: str, *, field: str | None = None) -> FlyballError:
+    """Return the error of a public name; the root of all where this release does not know it."""
+    return _BY_CODE.get(code, FlyballError)(message, field=field)

@@ -115,7 +115,7 @@ class Records:
 def gather(client: Client) -> Records:
     """Ask the platform what it remembers."""
     found = client.call("GET", f"/api/v1/loops/{NAME}/requests", response=loops.RequestList)
-    alerts = sorted(client.call("GET", "/api/v1/alerts", response=AlertList).alerts, key=lambda one: one.window_end_ms)
+    alerts = sorted(_all_alerts(client), key=lambda one: one.window_end_ms)
     why = ""
     if alerts:
         why = client.call("GET", f"/api/v1/why/alert/{alerts[0].id}", response=audit.WhyAnswer).text
@@ -126,6 +126,15 @@ def gather(client: Client) -> Records:
         why=why,
         verified=client.call("GET", "/api/v1/audit/verify", response=audit.Verified),
     )
+
+
+def _all_alerts(client: Client) -> list[AlertInfo]:
+    page = client.call("GET", "/api/v1/alerts", response=AlertList)
+    found = page.alerts
+    while page.next:
+        page = client.call("GET", f"/api/v1/alerts?before={page.next}", response=AlertList)
+        found += page.alerts
+    return found
 
 
 def timeline(records: Records) -> list[Moment]:

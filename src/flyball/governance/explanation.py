@@ -15,6 +15,7 @@ SEEN = "see above"
 """Why a hop goes no further: the thing is explained elsewhere in the tree, nearer to the effect."""
 MAX_FACTS = 8
 MAX_FACT_BYTES = 200
+TEXT_CHARACTERS = 150
 SHORT_DIGEST = 12
 
 
@@ -82,11 +83,9 @@ class Explanation:
 
 
 def proof_of(event: Event) -> Proof:
-    """Point at an event, with those of its facts that are short enough to read."""
+    """Point at an event, with those of its facts that are short enough to read; of a long text its beginning."""
     facts = {
-        key: value
-        for key, value in sorted(event.payload.items())
-        if value not in (None, "", [], {}) and len(canonical_json(value)) <= MAX_FACT_BYTES
+        key: shown for key in sorted(event.payload) if (shown := _shown(event.payload[key])) not in (None, "", [], {})
     }
     return Proof(
         seq=event.seq,
@@ -96,6 +95,13 @@ def proof_of(event: Event) -> Proof:
         time_ms=event.time_ms,
         facts=dict(list(facts.items())[:MAX_FACTS]),
     )
+
+
+def _shown(value: JsonValue) -> JsonValue:
+    """Return what is shown of a fact: all, the beginning of a long text, or nothing."""
+    if len(canonical_json(value)) <= MAX_FACT_BYTES:
+        return value
+    return value[:TEXT_CHARACTERS] + "…" if isinstance(value, str) else None
 
 
 def hop_fault(effect: Hop, cause: Hop, event: Event) -> str:

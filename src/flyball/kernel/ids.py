@@ -29,6 +29,15 @@ def new_id() -> str:
     return f"{tick >> _COUNTER_BITS:012x}7{tick & _COUNTER_MASK:03x}{_VARIANT[tail[0]]}{tail[1:]}"
 
 
+def first_id(since_ms: int) -> str:
+    """Return the least id that can be made from a moment on.
+
+    >>> first_id(0) < new_id() < first_id(1 << 47)
+    True
+    """
+    return f"{since_ms:012x}" + "0" * 20
+
+
 def _take() -> tuple[int, str]:
     """Take a tick, of which there are 4096 to a millisecond, and random digits; ticks never go backwards with the clock."""
     global _last_tick, _tails  # noqa: PLW0603 -- the order of ids is a property of the process

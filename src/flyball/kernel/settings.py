@@ -20,7 +20,14 @@ PREFIX = "FLYBALL_"
 FILE_NAME = "flyball.toml"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_FROM_ZERO_TO = {"port": 65_535, "trace_percent": 100, "otlp_metrics_s": 3_600, "prediction_keep_days": 36_500}
+_FROM_ZERO_TO = {
+    "port": 65_535,
+    "trace_percent": 100,
+    "otlp_metrics_s": 3_600,
+    "prediction_keep_days": 36_500,
+    "alert_delivery_keep_days": 36_500,
+    "study_keep_days": 36_500,
+}
 _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("console", "json"),
@@ -76,6 +83,8 @@ class Settings:
     step seconds of imports; empty means that every child is a fresh interpreter."""
     step_timeout_s: int = 3_600
     """Seconds that one pipeline step may take."""
+    study_timeout_s: int = 3_600
+    """Seconds that one calibration or backtest may take in the background."""
     max_request_bytes: int = 67_108_864
     """Largest JSON request body accepted, in bytes (artifact uploads stream and have their own limit)."""
     max_artifact_bytes: int = 5_368_709_120
@@ -129,6 +138,11 @@ class Settings:
     """Whether a model server may load models stored as pickle; the server itself never does."""
     prediction_keep_days: int = 0
     """Days after which predictions and their labels are removed from the prediction log, file by file; 0 keeps them for ever."""
+    alert_delivery_keep_days: int = 90
+    """Days after which finished deliveries of alerts are removed, once all that they told of is resolved; 0 keeps them for ever."""
+    study_keep_days: int = 90
+    """Days after which calibrations and backtests in the background are removed, with their results; a calibration in force stays.
+    0 keeps them for ever."""
     monitors: str = "propose"
     """What becomes of an endpoint without a monitor whose version carries a reference: `propose` shows it and leaves it to
     `flyball monitor init`, `set` sets the proposed monitor once there is traffic."""

@@ -350,6 +350,16 @@ class AlertStoreConformance:
         assert [alert.id for alert in store.list(states=[AlertState.FIRING])] == [second.id]
         assert store.list(monitor="other") == []
 
+    def test_alerts_are_listed_page_by_page_by_kind_and_since_when(self, store: AlertStore) -> None:
+        first, second = an_alert(), an_alert(AlertKind.DATA_FAULT)
+        for alert in (first, second):
+            store.add(alert)
+        assert store.list(limit=1) == [second]
+        assert store.list(limit=1, before=second.id) == [first]
+        assert store.list(kind=AlertKind.DATA_FAULT) == [second]
+        assert store.list(since_ms=0) == [second, first]
+        assert store.list(since_ms=1 << 47) == []
+
 
 class StretchStoreConformance:
     """What every store of summarised traffic promises."""

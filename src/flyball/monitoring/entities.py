@@ -36,6 +36,7 @@ class MonitoringEvent(EventKind):
     ALERT_SINKS_SET = "alert-sinks.set"
     ALERT_TOLD = "alert.told"
     ALERT_TELLING_GIVEN_UP = "alert.telling_given_up"
+    ALERT_DELIVERIES_REMOVED = "alert-deliveries.removed"
     PREDICTIONS_EXPIRED = "predictions.expired"
 
 

@@ -273,6 +273,24 @@ class AlertStore(Protocol):
         """
         ...
 
-    def list(self, *, monitor: str | None = None, states: Collection[AlertState] = ()) -> list[Alert]:
-        """Return alerts, newest first; of every monitor and in every state where nothing is asked for."""
+    def list(
+        self,
+        *,
+        monitor: str | None = None,
+        states: Collection[AlertState] = (),
+        kind: AlertKind | None = None,
+        since_ms: int | None = None,
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Alert]:
+        """Return alerts, newest first; all of them where nothing is asked for.
+
+        Args:
+            monitor: of this monitor.
+            states: in one of these states.
+            kind: of this kind.
+            since_ms: that were made since this moment, as their ids tell it.
+            before: that are older than the one of this id.
+            limit: so many at most.
+        """
         ...

@@ -13,22 +13,21 @@ from flyball.kernel.errors import Conflict, NotFound
 from flyball.kernel.events import EventLog, ref
 from flyball.monitoring.alerts.life import AlertLife
 from flyball.monitoring.backtest.histories import LogHistory
-from flyball.monitoring.backtest.replay import Stretch, backtest
+from flyball.monitoring.backtest.replay import Stretch, backtest, judged_span
 from flyball.monitoring.backtest.results import Backtest, Incident
 from flyball.monitoring.calibration.due import calibrate_when_due
 from flyball.monitoring.calibration.verbs import Calibrations
 from flyball.monitoring.codec import to_json
-from flyball.monitoring.entities import Alert, AlertState, MonitoringEvent, Window, WindowReport, WindowState
+from flyball.monitoring.entities import Alert, AlertKind, AlertState, MonitoringEvent, Window, WindowReport, WindowState
 from flyball.monitoring.evaluation import Evaluation, Fence, Stores
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.moments import check_moment
 from flyball.monitoring.monitor import Monitor, parse_monitor
 from flyball.monitoring.references import References
 from flyball.monitoring.slicing import check_columns
+from flyball.monitoring.stages import Hearer, unheard
 
 ALL_WINDOWS = 1_000_000
-# A replay for somebody who waits: a year of hours would be minutes.
-MOST_REPLAYED = 2_000
 LOOKING_ACTOR = "service:monitors"
 """Who looks when nobody in particular asks."""
 
@@ -129,6 +128,7 @@ class Monitors:
         against: str | None = None,
         reference_until_ms: int | None = None,
         incidents: Sequence[Incident] = (),
+        heard: Hearer = unheard,
     ) -> Backtest:
         """Replay a monitor's file over its endpoint's log, and another one too; nothing is kept.
 
@@ -140,12 +140,22 @@ class Monitors:
             draft,
             LogHistory(log=self._log, references=self._references, endpoint=draft.endpoint),
             current=None if against is None else parse_monitor(against),
-            stretch=Stretch(
-                reference_until_ms=check_moment(reference_until_ms, field="reference_until_ms"),
-                most_windows=MOST_REPLAYED,
-            ),
+            stretch=Stretch(reference_until_ms=check_moment(reference_until_ms, field="reference_until_ms")),
             incidents=incidents,
+            heard=heard,
         )
+
+    def check_backtest(self, document: str, against: str | None, *, reference_until_ms: int | None) -> None:
+        """Say at once what would keep a file from being replayed.
+
+        Raises:
+            InvalidInput: as `backtest`.
+        """
+        draft = parse_monitor(document)
+        history = LogHistory(log=self._log, references=self._references, endpoint=draft.endpoint)
+        stretch = Stretch(reference_until_ms=check_moment(reference_until_ms, field="reference_until_ms"))
+        for monitor in (draft, *(() if against is None else (parse_monitor(against),))):
+            judged_span(monitor, history, stretch)
 
     @property
     def calibrations(self) -> Calibrations:
@@ -196,9 +206,20 @@ class Monitors:
         """Return all reports of a window, oldest first."""
         return self._stores.reports.history(self.get(name).name, start_ms)
 
-    def alerts(self, *, monitor: str | None = None, states: Collection[AlertState] = ()) -> list[Alert]:
-        """Return alerts, newest first; of every monitor and in every state where nothing is asked for."""
-        return self._stores.alerts.list(monitor=monitor, states=states)
+    def alerts(
+        self,
+        *,
+        monitor: str | None = None,
+        states: Collection[AlertState] = (),
+        kind: AlertKind | None = None,
+        since_ms: int | None = None,
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Alert]:
+        """Return alerts, newest first; all of them where nothing is asked for (see `AlertStore.list`)."""
+        return self._stores.alerts.list(
+            monitor=monitor, states=states, kind=kind, since_ms=since_ms, before=before, limit=limit
+        )
 
     def alert(self, alert_id: str) -> Alert:
         """Return an alert.

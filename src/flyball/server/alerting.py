@@ -13,10 +13,12 @@ from flyball.kernel.secrets import Secrets
 from flyball.kernel.settings import Settings
 from flyball.monitoring.alerts.silences import Silences
 from flyball.monitoring.alerts.sql import SqlSilenceStore
+from flyball.monitoring.retention import DAY_MS
 from flyball.monitoring.sinks.delivery import Deliverer
 from flyball.monitoring.sinks.management import Sinks
 from flyball.monitoring.sinks.outbox import Outbox, Routing
 from flyball.monitoring.sinks.ports import Outside
+from flyball.monitoring.sinks.pruning import Pruning
 from flyball.monitoring.sinks.sql import SqlDeliveryStore, SqlDocumentStore
 from flyball.monitoring.sql import SqlAlertStore
 
@@ -29,6 +31,7 @@ class AlertRoom:
     silences: Silences
     sinks: Sinks
     deliverer: Deliverer
+    pruning: Pruning
 
 
 def open_alerts(settings: Settings, database: Database, *, egress: Egress, events: EventLog, clock: Clock) -> AlertRoom:
@@ -56,4 +59,11 @@ def open_alerts(settings: Settings, database: Database, *, egress: Egress, event
             documents, deliveries, outside=outside, events=events, clock=clock, database=database, server_url=url
         ),
         deliverer=deliverer,
+        pruning=Pruning(
+            deliveries,
+            keep_ms=settings.alert_delivery_keep_days * DAY_MS,
+            events=events,
+            clock=clock,
+            database=database,
+        ),
     )

@@ -31,22 +31,13 @@ from flyball.kernel.leases import LeaseStore
 from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.kernel.settings import Settings
 from flyball.monitoring.compaction import Compaction
-from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
+from flyball.monitoring.retention import DAY_MS
 from flyball.monitoring.service import Monitors
-from flyball.monitoring.sql import (
-    SqlAlertStore,
-    SqlCalibrationStore,
-    SqlLabelStore,
-    SqlLossStore,
-    SqlMonitorStore,
-    SqlPredictionStore,
-    SqlReportStore,
-    SqlSegmentStore,
-    SqlStretchStore,
-)
+from flyball.monitoring.studies.sql import SqlStudyStore
+from flyball.monitoring.studies.verbs import Studies, StudyLimits
 from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import ProcessRunner
 from flyball.pipelines.service import Pipelines
@@ -71,6 +62,7 @@ from flyball.server.migrations import require_newest
 from flyball.server.model_inputs import captured_columns, read_signature
 from flyball.server.scoring import ChildScorer
 from flyball.server.warm_children import starter
+from flyball.server.watching import open_compaction, open_losses, open_monitors, open_predictions
 from flyball.serving.capture_rules import CaptureRules, check_columns
 from flyball.tracking.entities import DatasetInput, LoggedDataset
 from flyball.tracking.service import Tracking, open_tracking
@@ -194,29 +186,17 @@ class Platform:
     @cached_property
     def predictions(self) -> PredictionLog:
         """What was predicted, and what turned out to be true."""
-        return PredictionLog(
-            SqlPredictionStore(self.database),
-            SqlLabelStore(self.database),
-            artifacts=self.artifacts,
-            events=self.events,
-            clock=self.clock,
-            database=self.database,
-        )
+        return open_predictions(self.database, artifacts=self.artifacts, events=self.events, clock=self.clock)
 
     @cached_property
     def compaction(self) -> Compaction:
         """Who merges small segments."""
-        segments = SqlSegmentStore(self.database)
-        return Compaction(
-            segments, artifacts=self.artifacts, events=self.events, clock=self.clock, database=self.database
-        )
+        return open_compaction(self.database, artifacts=self.artifacts, events=self.events, clock=self.clock)
 
     @cached_property
     def losses(self) -> Losses:
         """What was predicted and not kept."""
-        alerts, counts = SqlAlertStore(self.database), SqlLossStore(self.database)
-        heard = self.alerts.outbox
-        return Losses(alerts, counts, events=self.events, clock=self.clock, database=self.database, announcer=heard)
+        return open_losses(self.database, announcer=self.alerts.outbox, events=self.events, clock=self.clock)
 
     @cached_property
     def alerts(self) -> AlertRoom:
@@ -226,21 +206,30 @@ class Platform:
     @cached_property
     def monitors(self) -> Monitors:
         """Windows, reports and alerts."""
-        database = self.database
-        return Monitors(
-            Stores(
-                monitors=SqlMonitorStore(database),
-                reports=SqlReportStore(database),
-                alerts=SqlAlertStore(database),
-                stretches=SqlStretchStore(database),
-                calibrations=SqlCalibrationStore(database),
-                announcer=self.alerts.outbox,
-            ),
+        return open_monitors(
+            self.database,
             self.predictions,
             references=References(self.registry.evidence, self.artifacts),
+            announcer=self.alerts.outbox,
             events=self.events,
             clock=self.clock,
-            database=database,
+        )
+
+    @cached_property
+    def studies(self) -> Studies:
+        """Calibrations and backtests in the background."""
+        return Studies(
+            SqlStudyStore(self.database),
+            self.monitors,
+            leases=self.leases,
+            events=self.events,
+            clock=self.clock,
+            database=self.database,
+            limits=StudyLimits(
+                timeout_s=self.settings.study_timeout_s,
+                lease_ttl_ms=self.settings.lease_ttl_ms,
+                keep_ms=self.settings.study_keep_days * DAY_MS,
+            ),
         )
 
     @cached_property

@@ -28,6 +28,7 @@ from flyball.server.exporting import exported
 from flyball.server.platform import Platform
 from flyball.server.proposing import set_monitors
 from flyball.server.retaining import retention_of
+from flyball.server.studying import Desk
 
 SERVICE = "service:pipelines"
 MONITOR_ACTOR = "service:monitor"
@@ -35,6 +36,8 @@ MONITOR_ACTOR = "service:monitor"
 TOKEN_S = 86_400
 # Whether an hour's segments are merged a minute sooner or later is nobody's matter.
 COMPACTION_EVERY_S = 60.0
+# A delivery or a study that is over may stay an hour longer.
+TIDY_EVERY_S = 3_600.0
 # A new endpoint waits so long for the monitor that sets itself.
 PROPOSE_EVERY_S = 10.0
 # How long a queued run is left alone after an attempt at it was refused.
@@ -65,11 +68,13 @@ class Worker:
         self._running: dict[str, Future[None]] = {}
         self._left: dict[str, float] = {}
         self._compact_after = 0.0
+        self._tidy_after = 0.0
         self._retention = retention_of(platform)
         self._propose_after = 0.0
         self._slots = pipelines_at_once
         ttl_ms = platform.settings.lease_ttl_ms
         self._holdings = Holdings(platform.leases, holder=self._holder, ttl_ms=ttl_ms)
+        self._desk = Desk(platform.studies, holder=self._holder)
         self._couriers = tuple(
             Courier(what, deliverer, leases=platform.leases, holdings=self._holdings)
             for what, deliverer in (("webhook", platform.deliverer), ("alert-sink", platform.alerts.deliverer))
@@ -86,11 +91,13 @@ class Worker:
         self._pool.shutdown(wait=True, cancel_futures=True)
         for courier in self._couriers:
             courier.close()
+        self._desk.close()
         self._holdings.close()
 
     def stop(self) -> None:
         """Ask `run` to end after the present task. Safe in a signal handler."""
         self._stopping = True
+        self._desk.stop()
         self._wake.put(None)
 
     def round(self) -> bool:
@@ -99,10 +106,12 @@ class Worker:
             self._sweep,
             self._start_pipelines,
             self._tell_outside,
+            self._study,
             self._set_monitors,
             self._evaluate,
             self._conduct,
             self._compact,
+            self._tidy,
         )
         done = [self._guarded(task.__name__.removeprefix("_"), task) for task in tasks]  # each has its turn
         return any(done)
@@ -137,6 +146,9 @@ class Worker:
     def _tell_outside(self) -> bool:
         started = [courier.turn() for courier in self._couriers]  # each has its turn
         return any(started)
+
+    def _study(self) -> bool:
+        return self._desk.turn()
 
     def _start_pipelines(self) -> bool:
         self._running = {run_id: future for run_id, future in self._running.items() if not future.done()}
@@ -238,6 +250,18 @@ class Worker:
             return bool(self._platform.compaction.free(endpoint, fence=fence) + swept)
         finally:
             leases.release(deletion)
+
+    def _tidy(self) -> bool:
+        """Remove what ended long ago, a batch of each a turn, until nothing is left for an hour."""
+        if time.monotonic() < self._tidy_after:
+            return False
+        lease = self._holdings.take("tidying")
+        fence = None if lease is None else functools.partial(self._platform.leases.fence, lease)
+        removers = (self._platform.alerts.pruning.remove_old, self._platform.studies.remove_old)
+        removed = [] if fence is None else [remove(fence=fence) for remove in removers]
+        if not any(removed):
+            self._tidy_after = time.monotonic() + TIDY_EVERY_S
+        return any(removed)
 
     def _each(self, kind: str, turns: list[tuple[str, Callable[[], bool]]]) -> bool:
         """Give each its turn; one that fails does not keep the others from theirs."""

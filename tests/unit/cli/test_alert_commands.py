@@ -97,9 +97,26 @@ def test_an_alert_is_told_by_the_worker_and_handled_at_the_terminal(
     states = {each.state for each in server.platform.alerts.sinks.deliveries([loud.id])[loud.id]}
     assert states == {DeliveryState.DELIVERED}
     assert "firing    delivered  1" in flyball(capsys, "alert", "show", loud.id)
-    assert "acknowledged" in flyball(capsys, "alert", "acknowledge", loud.id)
+    assert "acknowledged" in flyball(capsys, "alert", "acknowledge", loud.id, "--note", "the disk is full")
+    assert "note: the disk is full" in flyball(capsys, "alert", "show", loud.id)
+    assert "note=the disk is full" in flyball(capsys, "why", "alert", loud.id)
     assert "resolved" in flyball(capsys, "alert", "resolve", loud.id)
     assert "2 delivered" in flyball(capsys, "alert", "sink", "list")
     assert "resolved" in flyball(capsys, "alert", "sink", "deliveries", "ops")
     assert "over" in flyball(capsys, "alert", "silence", "list", "--all")
     assert "over already" in flyball(capsys, "alert", "silence", "end", silence, status=1)
+
+
+def test_alerts_are_listed_as_they_are_asked_for(server: TrackingServer, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = server.platform.losses
+    first = losses.report("live", "m", {"queue_full": 3}, actor="service:endpoint")
+    second = losses.report("other", "m", {"queue_full": 3}, actor="service:endpoint")
+    server.platform.monitors.resolve(first.id, actor="user:owner")
+    page = flyball(capsys, "alert", "list", "--limit", "1")
+    assert (second.id in page, f"older ones: --before {second.id}" in page, first.id in page) == (True, True, False)
+    assert first.id in flyball(capsys, "alert", "list", "--limit", "1", "--before", second.id)
+    of_state = flyball(capsys, "alert", "list", "--state", "firing", "--state", "acknowledged")
+    assert (second.id in of_state, first.id in of_state) == (True, False)
+    assert first.id in flyball(capsys, "alert", "list", "--monitor", first.monitor, "--kind", "capture_loss")
+    assert flyball(capsys, "alert", "list", "--since", "2200-01-01") == "none\n"
+    assert "is no kind; known: " in flyball(capsys, "alert", "list", "--kind", "fire", status=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.unit.monitoring.conftest import DAY, predictions
 
 from flyball.cli.main import main
 from flyball.datasets.profiling import profile_table
+from flyball.server.studying import Desk
 
 MODEL_ID = "m-" + "2" * 32
 DAYS, ROWS = 16, 120
@@ -50,6 +52,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]
 
 
 @pytest.fixture
+def desk(server: TrackingServer) -> Iterator[None]:
+    """Compute what is asked for, as a worker does, and nothing else that a worker does."""
+    found = Desk(server.platform.studies, holder="worker:test")
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(0.05):
+            found.turn()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+    found.close()
+
+
+@pytest.fixture
 def run(
     server: TrackingServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
@@ -74,6 +94,7 @@ def document(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("desk")
 def test_a_monitor_is_calibrated_and_shows_what_its_alarms_rest_on(run: Callable[..., str], document: Path) -> None:
     run("monitor", "set", str(document))
     assert "not calibrated for version 1" in run("monitor", "calibrate", "watch", "--show", status=1)
@@ -91,6 +112,7 @@ def test_a_time_that_is_none_is_refused_before_anything_is_asked(run: Callable[.
     assert "no date, no time and no number" in run("monitor", "calibrate", "watch", "--since", "soon", status=1)
 
 
+@pytest.mark.usefixtures("desk")
 def test_a_file_is_replayed_over_the_log(run: Callable[..., str], document: Path, tmp_path: Path) -> None:
     incidents = tmp_path / "incidents.csv"
     incidents.write_text(f"name,start\nfeed,{(DAYS - 3) * DAY}\n")
@@ -99,6 +121,27 @@ def test_a_file_is_replayed_over_the_log(run: Callable[..., str], document: Path
     )  # fmt: skip
     assert "watch: 3 windows from 1970-01-13 00:00 to 1970-01-16 00:00" in shown
     assert "caught: feed by covariate_drift at 1970-01-15 00:00: x drifted" in shown
+
+
+def test_whoever_does_not_wait_is_told_where_to_look(
+    run: Callable[..., str], document: Path, tmp_path: Path, server: TrackingServer
+) -> None:
+    study = run("monitor", "backtest", str(document), "--reference-until", str(11 * DAY), "--no-wait").strip()
+    assert run("monitor", "study", "show", study).strip() == "backtest of watch queued:"
+    listed = run("monitor", "study", "list", "--state", "queued", "--kind", "backtest")
+    assert study in listed.splitlines()[1]
+    server.platform.studies.execute(study, holder="worker:test", stopping=lambda: False)
+    page = tmp_path / "backtest.html"
+    assert "watch: 4 windows" in run("monitor", "study", "show", study, "--html", str(page))
+    assert "Backtest of watch" in page.read_text(encoding="utf-8")
+    assert run("monitor", "study", "wait", study) == run("monitor", "study", "show", study)
+
+
+def test_a_cancelled_study_has_no_result(run: Callable[..., str], document: Path) -> None:
+    study = run("monitor", "backtest", str(document), "--reference-until", str(13 * DAY), "--no-wait").strip()
+    assert run("monitor", "study", "cancel", study).strip() == f"{study} cancelled"
+    assert "the backtest was cancelled" in run("monitor", "study", "wait", study, status=1)
+    assert "is no state; known: queued" in run("monitor", "study", "list", "--state", "dead", status=1)
 
 
 def test_a_file_that_is_none_is_refused_with_its_key(run: Callable[..., str], tmp_path: Path) -> None:

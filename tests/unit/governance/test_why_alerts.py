@@ -89,3 +89,14 @@ def test_an_alert_is_walked_to_version_run_and_data_and_each_step_is_proven(worl
     assert verify_explanation(found, world.events.all()).intact
     if kind is not AlertKind.CAPTURE_LOSS:
         assert {"window:watch/0", "feature:model/x"} <= set(things)
+
+
+def test_what_people_noted_is_told_and_of_a_long_note_its_beginning(world: World) -> None:
+    alert = _fire(world, AlertKind.QUALITY_DROP)
+    world.monitors.acknowledge(alert.id, actor="user:ann", note="the sensor is being changed")
+    world.monitors.resolve(alert.id, actor="user:ann", note="it was " + "very " * 300 + "wet")
+    text = "\n".join(Why(world.events).chain(alert.ref).lines())
+    assert "alert.acknowledged by user:ann" in text
+    assert "note=the sensor is being changed" in text
+    assert "note=it was very very" in text
+    assert "wet" not in text

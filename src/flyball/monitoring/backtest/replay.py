@@ -22,6 +22,7 @@ from flyball.monitoring.findings import new_findings, shown
 from flyball.monitoring.judgement import QUALITY, champion_versions, judge_window
 from flyball.monitoring.monitor import DAY_MS, Monitor
 from flyball.monitoring.references import Reference
+from flyball.monitoring.stages import Hearer, counted, unheard
 
 MOST_WINDOWS = 20_000
 MOST_CAUSES = 3
@@ -37,7 +38,6 @@ class Stretch:
 
     reference_until_ms: int | None = None
     until_ms: int | None = None
-    most_windows: int = MOST_WINDOWS
 
 
 @dataclass(slots=True)
@@ -57,6 +57,7 @@ def backtest(
     past: History | None = None,
     stretch: Stretch | None = None,
     incidents: Sequence[Incident] = (),
+    heard: Hearer = unheard,
 ) -> Backtest:
     """Replay a monitor over a history, and another one too where two are compared.
 
@@ -67,12 +68,13 @@ def backtest(
         past: rows that calibrate; those of the history before `reference_until_ms` when not given.
         stretch: what of the history is replayed.
         incidents: what happened.
+        heard: is told how far it is, window by window.
 
     Raises:
         InvalidInput: nothing is left to replay, or it would be too many windows.
     """
     runs = [
-        _replay(monitor, history, past or history, stretch or Stretch(), incidents)
+        _replay(monitor, history, past or history, stretch or Stretch(), incidents, heard)
         for monitor in (draft, current)
         if monitor is not None
     ]
@@ -80,13 +82,19 @@ def backtest(
 
 
 def _replay(
-    monitor: Monitor, history: History, past: History, stretch: Stretch, incidents: Sequence[Incident]
+    monitor: Monitor,
+    history: History,
+    past: History,
+    stretch: Stretch,
+    incidents: Sequence[Incident],
+    heard: Hearer,
 ) -> Replayed:
-    span = _judged_span(monitor, history, stretch)
+    span = judged_span(monitor, history, stretch)
     calibrations: dict[int, Calibration] = {}
     references: dict[int, Reference] = {}
     tape = _Tape()
-    for start in range(span.start_ms, span.end_ms, monitor.window_ms):
+    starts = range(span.start_ms, span.end_ms, monitor.window_ms)
+    for start in counted(starts, len(starts), stage=f"replaying {monitor.name}", heard=heard):
         table = history.read(start, start + monitor.window_ms)
         if not table.num_rows:
             continue
@@ -116,7 +124,12 @@ def _replay(
     )
 
 
-def _judged_span(monitor: Monitor, history: History, stretch: Stretch) -> Span:
+def judged_span(monitor: Monitor, history: History, stretch: Stretch) -> Span:
+    """Return the whole windows that a replay judges.
+
+    Raises:
+        InvalidInput: there are none, or too many.
+    """
     first, end = history.span()
     first = max(first, stretch.reference_until_ms or 0)
     end = end if stretch.until_ms is None else min(end, stretch.until_ms)

@@ -68,3 +68,15 @@ class CalibrationStoreConformance:
         assert store.find("watch", 2) is None
         assert store.find("other", 1) is None
         assert store.find_digest("watch", 2) is None
+
+    def test_the_history_holds_every_version_the_last_first(self, store: CalibrationStore) -> None:
+        other = replace(MADE, version=2)
+        store.add(MADE, digest=MADE.digest, now_ms=1)
+        store.add(other, digest=other.digest, now_ms=2)
+        store.add(replace(MADE, monitor="other"), digest=MADE.digest, now_ms=3)
+        found = store.history("watch", limit=9)
+        assert [(one.calibration, one.digest, one.created_ms) for one in found] == [
+            (other, other.digest, 2),
+            (MADE, MADE.digest, 1),
+        ]
+        assert store.history("watch", limit=1) == found[:1]

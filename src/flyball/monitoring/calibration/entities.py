@@ -149,6 +149,15 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCalibration:
+    """A calibration as it was kept, and when."""
+
+    calibration: Calibration
+    digest: Digest
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmStatement:
     """What a report says of its own alarms: the wanted rate, the calibration that it was judged with, and the window's p-value.
 

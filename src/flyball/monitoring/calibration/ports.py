@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from flyball.kernel.canonical import Digest
-from flyball.monitoring.calibration.entities import Calibration
+from flyball.monitoring.calibration.entities import Calibration, KeptCalibration
 
 
 class CalibrationStore(Protocol):
@@ -21,4 +21,8 @@ class CalibrationStore(Protocol):
 
     def find_digest(self, monitor: str, version: int) -> Digest | None:
         """Return the digest of the newest calibration, None when there is none."""
+        ...
+
+    def history(self, monitor: str, *, limit: int) -> list[KeptCalibration]:
+        """Return a monitor's calibrations of all versions, the last kept first."""
         ...

@@ -8,6 +8,7 @@ import msgspec
 
 from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.monitor_file import MONITOR_FILE
 
 _BUDGET = re.compile(r"(?P<count>[0-9]+(\.[0-9]+)?) per (?P<period>[0-9]+[a-z]+)")
 # More than every second window is no alarm any more.
@@ -55,7 +56,7 @@ class AlarmRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         found = _BUDGET.fullmatch(self.false_alarms)
         if found is None:
             raise InvalidInput(
-                f"'alarms.false_alarms' must be a number per duration such as '1 per 90d', not {self.false_alarms!r}",
+                f"{MONITOR_FILE}: 'alarms.false_alarms' must be a number per duration such as '1 per 90d', not {self.false_alarms!r}",
                 field="alarms.false_alarms",
             )
         return float(found["count"]), parse_duration_ms(found["period"], field="alarms.false_alarms")
@@ -70,14 +71,16 @@ def check_alarms(rules: AlarmRules, window_ms: int) -> None:
     if not rules.stated:
         if rules != AlarmRules():
             raise InvalidInput(
-                "'alarms' says nothing without 'false_alarms': add it, such as '1 per 90d'", field="alarms.false_alarms"
+                f"{MONITOR_FILE}: 'alarms' says nothing without 'false_alarms': add it, such as '1 per 90d'",
+                field="alarms.false_alarms",
             )
         return
     if rules.period_ms <= 0 or not 0 < rules.chance(window_ms) <= _MOST_CHANCE:
         raise InvalidInput(
-            f"'alarms.false_alarms' allows {rules.false_alarms}, but a window may have between 0 and {_MOST_CHANCE} false alarms",
+            f"{MONITOR_FILE}: 'alarms.false_alarms' allows {rules.false_alarms}, but a window may have between 0 and "
+            f"{_MOST_CHANCE} false alarms",
             field="alarms.false_alarms",
         )
     if rules.least_effect < 0:
-        raise InvalidInput("'alarms.least_effect' must not be negative", field="alarms.least_effect")
+        raise InvalidInput(f"{MONITOR_FILE}: 'alarms.least_effect' must not be negative", field="alarms.least_effect")
     rules.power_windows(window_ms)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flyball.datasets.profile import Profile
 from flyball.kernel.canonical import Digest
 from flyball.kernel.clock import Clock
 from flyball.kernel.db import Database
 from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.kernel.events import Edge, EventLog, ref
-from flyball.monitoring.calibration.entities import Calibration
+from flyball.monitoring.calibration.entities import Calibration, KeptCalibration
 from flyball.monitoring.calibration.history import Span, calibrate_on, whole_windows
 from flyball.monitoring.calibration.judging import Yardstick, yardstick_of
 from flyball.monitoring.calibration.ports import CalibrationStore
@@ -23,6 +24,7 @@ from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.moments import check_moment
 from flyball.monitoring.monitor import DAY_MS, Monitor
 from flyball.monitoring.references import References
+from flyball.monitoring.stages import Hearer, counted, unheard
 from flyball.registry.entities import EvidenceKind
 
 
@@ -58,6 +60,16 @@ class CalibrationRequest:
     version: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What a calibration stands on: a version, what it learned from, and the stretch of event time that it served."""
+
+    version: int
+    profile: Profile
+    start_ms: int
+    end_ms: int
+
+
 class Calibrations:
     """Calibrate on an endpoint's prediction log."""
 
@@ -90,14 +102,45 @@ class Calibrations:
             raise NotFound(f"monitor '{monitor.name}' is not calibrated for version {wanted}", field="monitor")
         return found
 
+    def history(self, monitor: Monitor, *, limit: int) -> list[KeptCalibration]:
+        """Return the calibrations of a monitor, of all versions, the last made first."""
+        return self._store.history(monitor.name, limit=limit)
+
     def run(
-        self, monitor: Monitor, request: CalibrationRequest, *, actor: str, fence: Callable[[], None]
+        self,
+        monitor: Monitor,
+        request: CalibrationRequest,
+        *,
+        actor: str,
+        fence: Callable[[], None],
+        heard: Hearer = unheard,
     ) -> Calibration:
         """Calibrate a monitor, and keep the result with an event; reports of the version name it from now on.
 
         Raises:
             InvalidInput: the monitor states no rate, its version has no profile, or nothing was served in that time.
         """
+        ground = self._ground(monitor, request)
+        span = whole_windows(monitor, ground.start_ms, ground.end_ms, features=len(ground.profile.columns))
+        rows = self._rows(monitor, span, heard)
+        made = calibrate_on(rows, span, monitor=monitor, version=ground.version, profile=ground.profile)
+        digest = made.digest
+        with self._database.transaction():
+            fence()
+            if self._store.find_digest(monitor.name, ground.version) != digest:
+                self._store.add(made, digest=digest, now_ms=self._clock.now_ms())
+                self._record(made, digest, monitor, actor=actor)
+        return made
+
+    def check(self, monitor: Monitor, request: CalibrationRequest) -> None:
+        """Say at once what would keep a monitor from being calibrated.
+
+        Raises:
+            InvalidInput: as `run`.
+        """
+        self._ground(monitor, request)
+
+    def _ground(self, monitor: Monitor, request: CalibrationRequest) -> _Ground:
         if not monitor.alarms.stated:
             raise InvalidInput(
                 f"monitor '{monitor.name}' wants no rate: add 'alarms: {{false_alarms: 1 per 90d}}' to its file",
@@ -112,16 +155,7 @@ class Calibrations:
         reference = self._references.of(monitor.model, version)
         if reference.profile is None:
             raise InvalidInput(reference.missing[EvidenceKind.PROFILE], field="version")
-        span = whole_windows(monitor, start, end, features=len(reference.profile.columns))
-        rows = self._rows(monitor, span)
-        made = calibrate_on(rows, span, monitor=monitor, version=version, profile=reference.profile)
-        digest = made.digest
-        with self._database.transaction():
-            fence()
-            if self._store.find_digest(monitor.name, version) != digest:
-                self._store.add(made, digest=digest, now_ms=self._clock.now_ms())
-                self._record(made, digest, monitor, actor=actor)
-        return made
+        return _Ground(version=version, profile=reference.profile, start_ms=start, end_ms=end)
 
     def champion(self, monitor: Monitor) -> int:
         """Return the version in charge of the endpoint's last rows.
@@ -149,9 +183,10 @@ class Calibrations:
             )
         return max(start, min(segment.min_ms for segment in segments)), end
 
-    def _rows(self, monitor: Monitor, span: Span) -> Iterator[pa.Table]:
+    def _rows(self, monitor: Monitor, span: Span, heard: Hearer) -> Iterator[pa.Table]:
         step = max(monitor.window_ms, DAY_MS)
-        for start in range(span.start_ms, span.end_ms, step):
+        starts = range(span.start_ms, span.end_ms, step)
+        for start in counted(starts, len(starts), stage="reading the history", heard=heard):
             table = self._log.read(monitor.endpoint, start, min(start + step, span.end_ms))
             if table.num_rows:
                 yield _champion_labels(table)

@@ -153,3 +153,13 @@ class DeliveryStoreConformance:
         ended = replace(gone, state=DeliveryState.OBSOLETE, due_ms=None, reason="taken out", updated_ms=7)
         assert list(store.newest("gone", limit=9)) == [replace(told, due_ms=None), ended]
         assert store.waiting(now_ms=10) == ["ops"]
+
+    def test_what_ended_long_ago_is_removed_oldest_first(self, store: SqlDeliveryStore) -> None:
+        first, second = (a_delivery(due_ms=None, updated_ms=at) for at in (10, 20))
+        waiting, late = a_delivery(due_ms=5, updated_ms=10), a_delivery(due_ms=None, updated_ms=30)
+        for delivery in (second, first, waiting, late):
+            store.add(delivery, ["a" * 32])
+        assert store.remove_ended(before_ms=30, limit=1) == 1
+        assert store.of_alerts(["a" * 32]) == {"a" * 32: sorted([second, waiting, late], key=lambda one: one.id)}
+        assert store.remove_ended(before_ms=30, limit=9) == 1
+        assert store.of_alerts(["a" * 32]) == {"a" * 32: sorted([waiting, late], key=lambda one: one.id)}

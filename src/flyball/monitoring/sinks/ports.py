@@ -110,3 +110,10 @@ class DeliveryRecord(Protocol):
     def forsake(self, *, kept: Collection[str], reason: str, now_ms: int) -> int:
         """End what waits for sinks that are not among those kept, and return how many deliveries that were."""
         ...
+
+    def remove_ended(self, *, before_ms: int, limit: int) -> int:
+        """Remove deliveries about which nothing was to be done since a moment, the oldest first, and return how many.
+
+        What told of an alert that is not resolved stays: whoever heard of its beginning hears of its end.
+        """
+        ...

@@ -6,12 +6,13 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import Row, and_, delete, func, insert, select, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, select, update
 
 from flyball.kernel.db import Database
 from flyball.monitoring.alerts.ports import Occasion
 from flyball.monitoring.sinks.entities import Delivery, DeliveryState
 from flyball.monitoring.sinks.tables import deliveries, delivery_alerts, documents
+from flyball.monitoring.tables import alerts as fired
 
 ONE = "sinks"
 # SQLite takes some ten thousand values in one statement.
@@ -118,6 +119,20 @@ class SqlDeliveryStore:
                 update(deliveries).where(lost).values(state=DeliveryState.OBSOLETE.value, **ended)
             )
             return int(done.rowcount)
+
+    def remove_ended(self, *, before_ms: int, limit: int) -> int:
+        needed = exists().where(
+            delivery_alerts.c.delivery_id == deliveries.c.id,
+            fired.c.id == delivery_alerts.c.alert_id,
+            fired.c.active.is_not(None),
+        )
+        ended = and_(deliveries.c.due_ms.is_(None), deliveries.c.updated_ms < before_ms)
+        query = select(deliveries.c.id).where(ended, ~needed).order_by(deliveries.c.updated_ms).limit(limit)
+        with self._database.transaction() as connection:
+            found = list(connection.execute(query).scalars())
+            connection.execute(delete(delivery_alerts).where(delivery_alerts.c.delivery_id.in_(found)))
+            connection.execute(delete(deliveries).where(deliveries.c.id.in_(found)))
+        return len(found)
 
 
 def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:

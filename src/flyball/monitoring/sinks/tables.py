@@ -31,6 +31,7 @@ deliveries = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Index("ix_alert_deliveries_sink_due_ms", "sink", "due_ms"),
     Index("ix_alert_deliveries_due_ms", "due_ms"),
+    Index("ix_alert_deliveries_updated_ms", "updated_ms"),
 )
 
 delivery_alerts = Table(

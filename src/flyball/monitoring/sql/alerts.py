@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import ColumnElement, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
+from flyball.kernel.ids import first_id
 from flyball.monitoring.codec import decode, encode
 from flyball.monitoring.entities import Alert, AlertKind, AlertState
 from flyball.monitoring.tables import alerts
@@ -49,12 +50,28 @@ class SqlAlertStore:
             if done.rowcount == 0:
                 raise Conflict(f"alert {alert.id} is not {expected} any more", field="state")
 
-    def list(self, *, monitor: str | None = None, states: Collection[AlertState] = ()) -> list[Alert]:
-        query = select(alerts.c.content).order_by(alerts.c.id.desc())
+    def list(
+        self,
+        *,
+        monitor: str | None = None,
+        states: Collection[AlertState] = (),
+        kind: AlertKind | None = None,
+        since_ms: int | None = None,
+        before: str = "",
+        limit: int | None = None,
+    ) -> list[Alert]:
+        wanted: list[ColumnElement[bool]] = []
         if monitor is not None:
-            query = query.where(alerts.c.monitor == monitor)
+            wanted.append(alerts.c.monitor == monitor)
         if states:
-            query = query.where(alerts.c.state.in_([str(state) for state in states]))
+            wanted.append(alerts.c.state.in_([str(state) for state in states]))
+        if kind is not None:
+            wanted.append(alerts.c.kind == str(kind))
+        if since_ms is not None:
+            wanted.append(alerts.c.id >= first_id(since_ms))
+        if before:
+            wanted.append(alerts.c.id < before)
+        query = select(alerts.c.content).where(*wanted).order_by(alerts.c.id.desc()).limit(limit)
         with self._database.read() as connection:
             return [decode(row.content, Alert) for row in connection.execute(query)]
 

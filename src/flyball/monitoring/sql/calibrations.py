@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from flyball.kernel.canonical import Digest
 from flyball.kernel.db import Database
 from flyball.kernel.errors import Conflict
-from flyball.monitoring.calibration.entities import Calibration
+from flyball.monitoring.calibration.entities import Calibration, KeptCalibration
 from flyball.monitoring.codec import decode, encode
 from flyball.monitoring.tables import monitor_calibrations as kept
 
@@ -44,6 +44,18 @@ class SqlCalibrationStore:
     def find_digest(self, monitor: str, version: int) -> Digest | None:
         row = self._newest(monitor, version, kept.c.digest)
         return Digest(row.digest) if row else None
+
+    def history(self, monitor: str, *, limit: int) -> list[KeptCalibration]:
+        newest_first = (kept.c.created_ms.desc(), kept.c.version.desc(), kept.c.revision.desc())
+        query = select(kept).where(kept.c.monitor == monitor).order_by(*newest_first).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            KeptCalibration(
+                calibration=decode(row.content, Calibration), digest=Digest(row.digest), created_ms=row.created_ms
+            )
+            for row in rows
+        ]
 
     def _newest(self, monitor: str, version: int, column: ColumnElement[str]) -> Row[str] | None:
         query = select(column).where(_of(monitor, version)).order_by(kept.c.revision.desc()).limit(1)

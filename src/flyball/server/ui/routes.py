@@ -25,7 +25,10 @@ SECURITY: Final = {
 PAGES: Final = {
     "index.html": "text/html",
     "app.js": "text/javascript",
+    "api.js": "text/javascript",
     "charts.js": "text/javascript",
+    "elements.js": "text/javascript",
+    "monitor.js": "text/javascript",
     "style.css": "text/css",
     "icon.svg": "image/svg+xml",
 }

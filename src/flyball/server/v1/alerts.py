@@ -7,16 +7,30 @@ from collections.abc import Mapping, Sequence
 from flyball.governance.permissions import Permission
 from flyball.monitoring.alerts.matching import Matcher
 from flyball.monitoring.alerts.silences import Silence, silence_of
-from flyball.monitoring.entities import Alert, AlertState
+from flyball.monitoring.entities import Alert, AlertKind, AlertState
+from flyball.monitoring.moments import check_moment
 from flyball.monitoring.sinks.entities import Delivery
 from flyball.server.platform import Platform
 from flyball.server.routing import Call, Route
+from flyball.server.v1.choosing import following, one_of
 from flyball.wire.v1 import alerts as shapes
 
 
-def listing(call: Call[None]) -> shapes.AlertList:
+def listing(call: Call[shapes.AlertQuery]) -> shapes.AlertList:
     """List alerts."""
-    return shapes.AlertList(alerts=_alerts(call.platform, call.platform.monitors.alerts()))
+    asked = call.body
+    states = [state for text in asked.state if (state := one_of(AlertState, text, field="state")) is not None]
+    found = call.platform.monitors.alerts(
+        monitor=asked.monitor or None,
+        kind=one_of(AlertKind, asked.kind, field="kind"),
+        states=states,
+        since_ms=check_moment(asked.since_ms, field="since_ms"),
+        before=asked.before,
+        limit=asked.limit,
+    )
+    return shapes.AlertList(
+        alerts=_alerts(call.platform, found), next=following([one.id for one in found], asked.limit)
+    )
 
 
 def get(call: Call[None]) -> shapes.AlertInfo:
@@ -24,14 +38,14 @@ def get(call: Call[None]) -> shapes.AlertInfo:
     return _alert(call, call.platform.monitors.alert(call.path["alert"]))
 
 
-def acknowledge(call: Call[None]) -> shapes.AlertInfo:
+def acknowledge(call: Call[shapes.NoteBody]) -> shapes.AlertInfo:
     """Say that somebody looks after an alert."""
-    return _alert(call, call.platform.monitors.acknowledge(call.path["alert"], actor=call.actor))
+    return _alert(call, call.platform.monitors.acknowledge(call.path["alert"], actor=call.actor, note=call.body.note))
 
 
-def resolve(call: Call[None]) -> shapes.AlertInfo:
+def resolve(call: Call[shapes.NoteBody]) -> shapes.AlertInfo:
     """Say that an alert's cause is gone."""
-    return _alert(call, call.platform.monitors.resolve(call.path["alert"], actor=call.actor))
+    return _alert(call, call.platform.monitors.resolve(call.path["alert"], actor=call.actor, note=call.body.note))
 
 
 def silence(call: Call[shapes.SilenceBody]) -> shapes.SilenceInfo:
@@ -76,7 +90,7 @@ def try_sink(call: Call[None]) -> shapes.TrialInfo:
     return shapes.TrialInfo(arrived=trial.arrived, said=trial.said)
 
 
-def _alert(call: Call[None], found: Alert) -> shapes.AlertInfo:
+def _alert(call: Call[None] | Call[shapes.NoteBody], found: Alert) -> shapes.AlertInfo:
     return _alerts(call.platform, [found])[0]
 
 
@@ -159,6 +173,7 @@ ROUTES = (
         path="/api/v1/alerts",
         permission=Permission.ALERTS_READ,
         handler=listing,
+        request=shapes.AlertQuery,
         response=shapes.AlertList,
         summary="List alerts",
     ),
@@ -175,6 +190,7 @@ ROUTES = (
         path="/api/v1/alerts/{alert}/acknowledge",
         permission=Permission.ALERTS_WRITE,
         handler=acknowledge,
+        request=shapes.NoteBody,
         response=shapes.AlertInfo,
         summary="Acknowledge an alert",
     ),
@@ -183,6 +199,7 @@ ROUTES = (
         path="/api/v1/alerts/{alert}/resolve",
         permission=Permission.ALERTS_WRITE,
         handler=resolve,
+        request=shapes.NoteBody,
         response=shapes.AlertInfo,
         summary="Resolve an alert",
     ),

@@ -1,57 +1,86 @@
-"""Calibrations of monitors over HTTP."""
+"""Calibrations of monitors over HTTP, and backtests: both are asked for here and computed by the worker."""
 
 from __future__ import annotations
-
-from typing import cast
 
 import msgspec
 
 from flyball.governance.permissions import Permission
-from flyball.kernel.canonical import JsonValue
 from flyball.monitoring.backtest.incidents import parse_incidents
-from flyball.monitoring.calibration.entities import Calibration
+from flyball.monitoring.calibration.entities import FeatureCalibration, KeptCalibration
 from flyball.monitoring.calibration.verbs import CalibrationRequest
-from flyball.monitoring.codec import to_json
-from flyball.monitoring.service import no_fence
+from flyball.monitoring.studies.entities import BacktestRequest
 from flyball.server.routing import Call, Route
+from flyball.server.v1.studies import calibration_info, study_info
 from flyball.wire.v1 import calibrations as shapes
 
+ACCEPTED = 202
 
-def calibrate(call: Call[shapes.CalibrateBody]) -> shapes.CalibrationInfo:
-    """Calibrate a monitor's alarms on what its endpoint has served."""
-    monitors, body = call.platform.monitors, call.body
+
+def calibrate(call: Call[shapes.CalibrateBody]) -> shapes.StudyInfo:
+    """Have a monitor's alarms calibrated on what its endpoint has served."""
+    body = call.body
     request = CalibrationRequest(since_ms=body.since_ms, until_ms=body.until_ms, version=body.version)
-    monitor = monitors.get(call.path["monitor"])
-    return _info(monitors.calibrations.run(monitor, request, actor=call.actor, fence=no_fence))
+    return study_info(call.platform.studies.calibrate(call.path["monitor"], request, actor=call.actor))
 
 
 def get(call: Call[None]) -> shapes.CalibrationInfo:
     """Show the calibration that the alarms of the version in charge rest on."""
     monitors = call.platform.monitors
-    return _info(monitors.calibrations.find(monitors.get(call.path["monitor"])))
+    return calibration_info(monitors.calibrations.find(monitors.get(call.path["monitor"])))
 
 
-def backtest(call: Call[shapes.BacktestBody]) -> shapes.BacktestInfo:
-    """Replay a monitor's file over its endpoint's prediction log."""
+def history(call: Call[shapes.CalibrationQuery]) -> shapes.CalibrationList:
+    """List a monitor's calibrations."""
+    monitors = call.platform.monitors
+    found = monitors.calibrations.history(monitors.get(call.path["monitor"]), limit=call.body.limit)
+    return shapes.CalibrationList(calibrations=[_summary(one) for one in found])
+
+
+def backtest(call: Call[shapes.BacktestBody]) -> shapes.StudyInfo:
+    """Have a monitor's file replayed over its endpoint's prediction log."""
     body = call.body
     given = [
         {key: value for key, value in msgspec.to_builtins(one).items() if value is not None} for one in body.incidents
     ]
-    found = call.platform.monitors.backtest(
-        body.document,
+    request = BacktestRequest(
+        document=body.document,
         against=body.against,
         reference_until_ms=body.reference_until_ms,
-        incidents=parse_incidents(given),
+        incidents=tuple(parse_incidents(given)),
     )
-    return shapes.BacktestInfo(result=found.to_json())
+    return study_info(call.platform.studies.backtest(request, actor=call.actor))
 
 
-def _info(found: Calibration) -> shapes.CalibrationInfo:
-    return shapes.CalibrationInfo(
-        digest=found.digest,
-        calibration=cast("dict[str, JsonValue]", to_json(found)),
+def _summary(kept: KeptCalibration) -> shapes.CalibrationSummary:
+    found, check = kept.calibration, kept.calibration.backcheck
+    return shapes.CalibrationSummary(
+        digest=kept.digest,
+        version=found.version,
+        created_ms=kept.created_ms,
+        false_alarms=found.false_alarms,
+        rate=found.rate,
+        rate_lower=found.rate_lower,
+        rate_upper=found.rate_upper,
+        history_start_ms=found.history_start_ms,
+        history_end_ms=found.history_end_ms,
+        windows=found.windows,
+        needed=found.needed,
+        method=found.method,
+        reason=found.reason,
+        cycles=[str(one) for one in found.cycles],
+        unmatched=dict(found.unmatched),
+        uncalibrated=dict(found.uncalibrated),
+        thresholds=[_threshold(one) for one in found.features],
+        backcheck=None
+        if check is None
+        else shapes.BackcheckInfo(windows=check.windows, alarms=check.alarms, holds=check.holds),
         statements=[one.text for one in found.power],
     )
+
+
+def _threshold(found: FeatureCalibration) -> shapes.ThresholdInfo:
+    bins = found.bins
+    return shapes.ThresholdInfo(feature=bins.feature, measure=bins.measure, threshold=found.threshold, skew=found.skew)
 
 
 ROUTES = (
@@ -61,8 +90,9 @@ ROUTES = (
         permission=Permission.MONITORS_WRITE,
         handler=calibrate,
         request=shapes.CalibrateBody,
-        response=shapes.CalibrationInfo,
-        summary="Calibrate a monitor's alarms on its own history",
+        response=shapes.StudyInfo,
+        status=ACCEPTED,
+        summary="Have a monitor's alarms calibrated on its own history, in the background",
     ),
     Route(
         method="GET",
@@ -73,12 +103,22 @@ ROUTES = (
         summary="Show what a monitor's alarms rest on",
     ),
     Route(
+        method="GET",
+        path="/api/v1/monitors/{monitor}/calibrations",
+        permission=Permission.MONITORS_READ,
+        handler=history,
+        request=shapes.CalibrationQuery,
+        response=shapes.CalibrationList,
+        summary="List a monitor's calibrations",
+    ),
+    Route(
         method="POST",
         path="/api/v1/backtests",
-        permission=Permission.MONITORS_READ,
+        permission=Permission.MONITORS_WRITE,
         handler=backtest,
         request=shapes.BacktestBody,
-        response=shapes.BacktestInfo,
-        summary="Replay a monitor's file over its endpoint's predictions",
+        response=shapes.StudyInfo,
+        status=ACCEPTED,
+        summary="Have a monitor's file replayed over its endpoint's predictions, in the background",
     ),
 )

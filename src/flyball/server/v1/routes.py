@@ -18,6 +18,7 @@ from flyball.server.v1 import (
     predictions,
     runs,
     scorings,
+    studies,
 )
 
 ROUTES: tuple[Route, ...] = (
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *endpoints.ROUTES,
     *monitors.ROUTES,
     *calibrations.ROUTES,
+    *studies.ROUTES,
     *predictions.ROUTES,
     *scorings.ROUTES,
     *loops.ROUTES,

@@ -47,10 +47,31 @@ class AlertInfo(Shape):
     deliveries: list[DeliveryInfo] = msgspec.field(default_factory=list)
 
 
+class AlertQuery(Body):
+    """Which alerts are wanted. `state` may be given several times; `since_ms` is when they fired, in wall-clock time.
+
+    `before` is the `next` of the page before this one.
+    """
+
+    monitor: str = ""
+    kind: str = ""
+    state: list[str] = msgspec.field(default_factory=list)
+    since_ms: Whole | None = None
+    before: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
 class AlertList(Shape):
-    """Alerts, newest first."""
+    """Alerts, newest first. `next` asks for the page after this one; empty at the end."""
 
     alerts: list[AlertInfo]
+    next: str = ""
+
+
+class NoteBody(Body):
+    """What whoever acknowledges or resolves an alert has to say about it."""
+
+    note: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
 
 
 class SilenceBody(Body):

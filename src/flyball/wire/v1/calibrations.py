@@ -1,8 +1,10 @@
-"""Shapes of calibrations and backtests."""
+"""Shapes of calibrations, backtests, and the studies that compute them in the background."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from flyball.wire.v1 import Body, Shape
 
@@ -22,6 +24,62 @@ class CalibrationInfo(Shape):
     calibration: dict[str, Any]
     statements: list[str]
     """What the monitor finds, as sentences."""
+
+
+class ThresholdInfo(Shape):
+    """From where on a feature counts as drifted; `skew` is how far the history lies from what the version learned from."""
+
+    feature: str
+    measure: str
+    threshold: float
+    skew: float
+
+
+class BackcheckInfo(Shape):
+    """Of the second half of the history, judged by the first: how many windows alarmed, and whether that is as stated."""
+
+    windows: int
+    alarms: int
+    holds: bool
+
+
+class CalibrationSummary(Shape):
+    """A calibration in short. `rate` false alarms a period are to be expected; `reason` says why nothing is stated.
+
+    `statements` is what the monitor finds, as sentences.
+    """
+
+    digest: str
+    version: int
+    created_ms: int
+    false_alarms: str
+    rate: float
+    rate_lower: float
+    rate_upper: float
+    history_start_ms: int
+    history_end_ms: int
+    windows: int
+    needed: int
+    method: str
+    reason: str
+    cycles: list[str]
+    unmatched: dict[str, str]
+    uncalibrated: dict[str, str]
+    thresholds: list[ThresholdInfo]
+    backcheck: BackcheckInfo | None
+    statements: list[str]
+
+
+class CalibrationQuery(Body):
+    """How many of the last calibrations are wanted."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+class CalibrationList(Shape):
+    """A monitor's calibrations, the last made first."""
+
+    calibrations: list[CalibrationSummary]
 
 
 class IncidentBody(Body):
@@ -45,7 +103,49 @@ class BacktestBody(Body):
     incidents: tuple[IncidentBody, ...] = ()
 
 
-class BacktestInfo(Shape):
-    """What a backtest found."""
+class StudyInfo(Shape):
+    """A calibration or backtest in the background. `state` is queued, running, done, failed, cancelled or lost.
 
-    result: dict[str, Any]
+    `done` of `total` counts within `stage`; `error` says why there is no result, `error_code` which kind of error that is.
+    `href` is where to look for how far it is; its `result` lies below.
+    """
+
+    id: str
+    kind: str
+    monitor: str
+    state: str
+    actor: str
+    created_ms: int
+    started_ms: int | None
+    ended_ms: int | None
+    attempts: int
+    stage: str
+    done: int
+    total: int
+    error: str
+    error_code: str
+    href: str
+
+
+class StudyQuery(Body):
+    """Which studies are wanted; `before` is the `next` of the page before this one."""
+
+    monitor: str = ""
+    kind: str = ""
+    state: str = ""
+    before: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+class StudyList(Shape):
+    """Studies, newest first. `next` asks for the page after this one; empty at the end."""
+
+    studies: list[StudyInfo]
+    next: str = ""
+
+
+class StudyResult(Shape):
+    """What came of a study: one of the two."""
+
+    calibration: CalibrationInfo | None = None
+    backtest: dict[str, Any] | None = None

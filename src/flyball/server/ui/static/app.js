@@ -1,45 +1,13 @@
 // The page: read what the API says, show it, and pass a person's decision on.
 
-import { accuracyChart, day } from "./charts.js";
+import { api, name } from "./api.js";
+import { accuracyChart } from "./charts.js";
+import { day, element, legend, moment, short, soft, state, table, text, words } from "./elements.js";
+import { drawMonitor, drawResult, readMonitor } from "./monitor.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 4000;
 const shown = new Map();
-
-async function api(method, path, body) {
-  const headers = body === undefined ? {} : { "content-type": "application/json" };
-  const answer = await fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
-  const content = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(content.error.message), { status: answer.status });
-  return content;
-}
-
-// -- making elements; text is always text, never markup
-
-function element(name, content, attributes = {}) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...[content].flat().filter((part) => part !== undefined && part !== null));
-  return made;
-}
-
-const words = (name) => name.replaceAll("_", " ");
-const short = (digest) => element("code", digest.slice(0, 12), { title: digest });
-const soft = (text) => element("p", text, { class: "soft" });
-const TONES = { promoted: "good", ready: "good", resolved: "good", firing: "bad", failed: "bad", refused: "bad", rolled_back: "bad", given_up: "bad", delivered: "good" };
-const state = (name) => element("span", words(name), { class: TONES[name] ?? "" });
-const text = (content) => ({ content, wide: true });
-
-function cell(content) {
-  return content?.wide ? element("td", content.content, { class: "text" }) : element("td", content);
-}
-
-function table(header, rows, nothing) {
-  if (rows.length === 0) return soft(nothing);
-  const head = element("thead", element("tr", header.map((title) => element("th", title, { scope: "col" }))));
-  const body = element("tbody", rows.map((row) => element("tr", row.map(cell))));
-  return element("div", element("table", [head, body]), { class: "scroll" });
-}
 
 function button(label, act) {
   const made = element("button", label, { type: "button" });
@@ -60,13 +28,13 @@ function complain(error) {
   $("notice").textContent = out
     ? "You are not signed in. Run “flyball ui” in a terminal and open the link it prints." : error.message;
   $("notice").hidden = false;
-  if (out) { $("content").hidden = true; $("who").textContent = ""; }
+  if (out) { $("content").hidden = true; $("monitor-page").hidden = true; $("who").textContent = ""; }
 }
 
 // -- the sections
 
 async function explain(kind, key) {
-  const found = await api("GET", `why/${kind}/${encodeURIComponent(key)}`);
+  const found = await api("GET", `why/${kind}/${name(key)}`);
   $("why").textContent = found.text;
   $("why-section").hidden = false;
   $("why-section").scrollIntoView();
@@ -99,19 +67,22 @@ function showApprovals(approvals, requests, me) {
     pending.map((one) => [subject(one), one.requested_by, text(content(one)), may ? decide(one) : ""]), "Nothing waits."));
 }
 
-function showEndpoints(endpoints, unmonitored) {
+const link = (monitor) => element("a", monitor, { href: `#monitor/${name(monitor)}` });
+
+function showEndpoints(endpoints, unmonitored, monitors) {
   const bare = new Set(unmonitored.map((one) => one.endpoint));
-  const watched = (one) => bare.has(one.name) ? element("span", "not monitored", { class: "bad" }) : "monitored";
+  const of = (one) => monitors.filter((each) => each.endpoint === one.name && each.model === one.model).map((each) => link(each.name));
+  const watched = (one) => bare.has(one.name)
+    ? element("span", "not monitored", { class: "bad", title: `flyball monitor init ${one.name} --set` }) : element("div", of(one), { class: "links" });
   const routes = (one) => one.routes.map((route) => `${route.role} v${route.version} ${Math.round(route.share * 100)} %`).join(", ");
-  show("endpoints", [endpoints, unmonitored], () => table(["endpoint", "model", "answers", "state", ""], endpoints.map((one) => [
+  show("endpoints", [endpoints, unmonitored, monitors.map((one) => one.name)], () => table(["endpoint", "model", "answers", "state", "monitor"], endpoints.map((one) => [
     one.name, one.model, text(routes(one)), one.error ? element("span", one.error, { class: "bad" }) : state(one.ready ? "ready" : "starting"), watched(one)]),
   "None yet."));
 }
 
 function showQuality(monitored) {
-  const legend = [["", "accuracy"], ["key-band", "its interval"], ["key-base", "baseline"], ["key-expected", "expected without labels"], ["key-drop", "dropped"]];
   const figure = ({ loop, windows }) => element("figure", [
-    element("figcaption", [element("strong", loop.name), ...legend.map(([key, label]) => element("span", label, { class: key }))]),
+    legend([element("strong", `loop ${loop.name}`), element("strong", ["monitor ", link(loop.monitor)])]),
     element("div", accuracyChart(windows) ?? soft("No window has enough labels yet."), { class: "scroll" })]);
   show("quality", monitored, () => monitored.length ? element("div", monitored.map(figure)) : soft("No loop yet."));
 }
@@ -124,10 +95,6 @@ function showRequests(requests) {
 
 const SPANS = { m: 60e3, h: 3600e3, d: 86400e3 };
 
-function until(ms) {
-  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
-}
-
 async function silence(one) {
   const asked = window.prompt(`Tell nobody about ${words(one.kind)} alerts of ${one.monitor} for how long? (30m, 2h, 3d)`, "2h");
   if (asked === null) return;
@@ -139,11 +106,23 @@ async function silence(one) {
   await api("POST", "alert-silences", { monitor: one.monitor, kind: one.kind, end_ms, reason });
 }
 
+const noted = (verb) => window.prompt(`A note for everybody, as you ${verb} this alert (may be empty):`, "");
+
+async function acknowledge(one) {
+  const note = noted("acknowledge");
+  if (note !== null) await api("POST", `alerts/${one.id}/acknowledge`, { note });
+}
+
+async function resolve(one) {
+  const note = noted("resolve");
+  if (note !== null) await api("POST", `alerts/${one.id}/resolve`, { note });
+}
+
 function handle(one, may) {
   const open = may && one.state !== "resolved";
   return element("div", [
-    open && one.state === "firing" ? button("acknowledge", () => api("POST", `alerts/${one.id}/acknowledge`)) : null,
-    open ? button("resolve", () => api("POST", `alerts/${one.id}/resolve`)) : null,
+    open && one.state === "firing" ? button("acknowledge", () => acknowledge(one)) : null,
+    open ? button("resolve", () => resolve(one)) : null,
     open && !one.silence ? button("silence", () => silence(one)) : null,
     button("why", () => explain("alert", one.id))]);
 }
@@ -154,22 +133,54 @@ function told(deliveries) {
   return deliveries.length ? element("div", deliveries.map(line)) : "–";
 }
 
-function showAlerts(alerts, me) {
+// Which alerts are shown: chosen by a person, and how many pages of them.
+const PAGE = 50;
+const wanted = { monitor: "", state: "", pages: 1 };
+
+async function readAlerts() {
+  const found = { alerts: [], next: "" };
+  for (let page = 0; page < wanted.pages; page += 1) {
+    const asked = new URLSearchParams({ limit: PAGE, ...(found.next && { before: found.next }), ...(wanted.monitor && { monitor: wanted.monitor }) });
+    for (const one of wanted.state === "active" ? ["firing", "acknowledged"] : [wanted.state].filter(Boolean)) asked.append("state", one);
+    const { alerts, next } = await api("GET", `alerts?${asked}`);
+    found.alerts.push(...alerts);
+    found.next = next;
+    if (!next) break;
+  }
+  return found;
+}
+
+function choice(label, key, options) {
+  const select = element("select", options.map(([value, title]) => element("option", title, { value, ...(wanted[key] === value && { selected: "" }) })));
+  select.addEventListener("change", () => { wanted[key] = select.value; wanted.pages = 1; refresh(); });
+  return element("label", [`${label} `, select]);
+}
+
+function showAlerts({ alerts, next }, monitors, me) {
   const may = me.permissions.includes("alerts:write");
   const stands = (one) => element("div", [state(one.state),
-    one.silence ? element("div", `silenced until ${until(one.silenced_until_ms)}`, { class: "soft" }) : null]);
+    one.silence ? element("div", `silenced until ${moment(one.silenced_until_ms)}`, { class: "soft" }) : null]);
   const cause = (one) => element("div", [one.cause.slice(0, 2).join("; "),
-    one.cause.length > 1 ? element("span", ` (by ${one.ranked_by === "labels" ? "effect on quality" : "strength"})`, { class: "soft" }) : null]);
-  show("alerts", [alerts, may], () => table(["window", "kind", "state", "likely cause", "told", ""], alerts.map((one) => [
-    element("span", day(one.window_start_ms), { id: `alert-${one.id}`, title: `${one.endpoint}, ${one.monitor}` }), words(one.kind),
-    stands(one), text(cause(one)), told(one.deliveries), handle(one, may)]), "None."));
+    one.cause.length > 1 ? element("span", ` (by ${one.ranked_by === "labels" ? "effect on quality" : "strength"})`, { class: "soft" }) : null,
+    one.note ? element("div", `Note: ${one.note}`, { class: "soft" }) : null]);
+  const names = monitors.map((one) => one.name);
+  const more = async () => { wanted.pages += 1; };
+  show("alerts", [alerts, next, may, names, wanted], () => element("div", [
+    element("div", [
+      choice("monitor", "monitor", [["", "all"], ...names.map((each) => [each, each])]),
+      choice("state", "state", [["", "all"], ["active", "not resolved"], ["firing", "firing"], ["acknowledged", "acknowledged"], ["resolved", "resolved"]])],
+    { class: "choices" }),
+    table(["window", "kind", "state", "likely cause", "told", ""], alerts.map((one) => [
+      element("span", day(one.window_start_ms), { id: `alert-${one.id}`, title: `${one.endpoint}, ${one.monitor}` }), words(one.kind),
+      stands(one), text(cause(one)), told(one.deliveries), handle(one, may)]), "None."),
+    next ? element("p", button("older alerts", more)) : null]));
 }
 
 function showSilences(silences, me) {
   const may = me.permissions.includes("alerts:write");
   const covers = (one) => Object.entries(one.matcher).map(([name, pattern]) => `${name} ${pattern}`).join(", ");
   show("silences", [silences, may], () => table(["covers", "until", "by", "reason", ""], silences.map((one) => [
-    covers(one), until(one.end_ms), one.author, text(one.reason),
+    covers(one), moment(one.end_ms), one.author, text(one.reason),
     may ? button("end", () => api("POST", `alert-silences/${one.id}/end`)) : ""]), "None."));
 }
 
@@ -180,24 +191,46 @@ async function showAudit() {
     : element("span", `Broken at entry ${found.first_bad}: ${found.reason}`, { class: "bad" }));
 }
 
+// -- the pages: the overview, and one for each monitor (#monitor/NAME)
+
+const monitorPage = () => /^#monitor\/(.+)$/.exec(window.location.hash)?.[1];
+
+async function showResult(study) {
+  const result = await api("GET", `studies/${study.id}/result`);
+  $("study-result").replaceChildren(drawResult(result));
+}
+
+async function refreshMonitor(monitor, me) {
+  const found = await readMonitor(monitor);
+  const tools = { may: me.permissions.includes("monitors:write"), button, showResult };
+  show("monitor", found, () => element("div", drawMonitor(found, tools)));
+}
+
+async function refreshOverview(me) {
+  const [{ approvals }, { endpoints }, { silences }, { loops }, { monitors, unmonitored }] = await Promise.all(
+    ["approvals", "endpoints", "alert-silences", "loops", "monitors"].map((path) => api("GET", path)));
+  const alerts = await readAlerts();
+  const requests = await Promise.all(loops.map((loop) => api("GET", `loops/${name(loop.name)}/requests`)));
+  const windows = await Promise.all(loops.map(
+    (loop) => api("GET", `monitors/${name(loop.monitor)}/windows`).catch(() => ({ windows: [] }))));
+  const all = requests.flatMap((found) => found.requests);
+  showApprovals(approvals, all, me);
+  showEndpoints(endpoints, unmonitored, monitors);
+  showQuality(loops.map((loop, at) => ({ loop: { name: loop.name, monitor: loop.monitor }, windows: windows[at].windows })));
+  showRequests(all);
+  showAlerts(alerts, monitors, me);
+  showSilences(silences, me);
+}
+
 async function refresh() {
   try {
     const me = await api("GET", "me");
-    const [{ approvals }, { endpoints }, { alerts }, { silences }, { loops }, { unmonitored }] = await Promise.all(
-      ["approvals", "endpoints", "alerts", "alert-silences", "loops", "monitors"].map((path) => api("GET", path)));
-    const requests = await Promise.all(loops.map((loop) => api("GET", `loops/${encodeURIComponent(loop.name)}/requests`)));
-    const windows = await Promise.all(loops.map(
-      (loop) => api("GET", `monitors/${encodeURIComponent(loop.monitor)}/windows`).catch(() => ({ windows: [] }))));
+    const monitor = monitorPage();
+    await (monitor ? refreshMonitor(monitor, me) : refreshOverview(me));
     $("who").textContent = me.identity;
     $("notice").hidden = true;
-    $("content").hidden = false;
-    const all = requests.flatMap((found) => found.requests);
-    showApprovals(approvals, all, me);
-    showEndpoints(endpoints, unmonitored);
-    showQuality(loops.map((loop, at) => ({ loop: { name: loop.name }, windows: windows[at].windows })));
-    showRequests(all);
-    showAlerts(alerts, me);
-    showSilences(silences, me);
+    $("content").hidden = Boolean(monitor);
+    $("monitor-page").hidden = !monitor;
     return true;
   } catch (error) {
     complain(error);
@@ -210,4 +243,5 @@ if (await refresh()) {
   // Links in notices lead to their alert, which was not there yet when the browser looked for it.
   document.getElementById(window.location.hash.slice(1))?.scrollIntoView();
 }
+window.addEventListener("hashchange", () => { $("study-result").replaceChildren(); refresh().then(() => window.scrollTo(0, 0)); });
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);

@@ -1,5 +1,7 @@
 // Draw the accuracy of windows with its interval and the baseline it is held against, as one SVG.
 
+import { day } from "./elements.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 960, HEIGHT = 240, LEFT = 42, RIGHT = 12, BOTTOM = 22, TOP = 10;
 
@@ -58,8 +60,4 @@ export function accuracyChart(windows) {
   svg.append(shape("path", { d: path(judged.map((one) => [middle(one), y(one.accuracy)])), class: "line" }));
   svg.append(...judged.map((one) => point(one, middle(one), y(one.accuracy))));
   return svg;
-}
-
-export function day(ms) {
-  return new Date(ms).toISOString().slice(0, 10);
 }
