@@ -23,6 +23,7 @@ from flyball.kernel.errors import FlyballError
 from flyball.serving.conversion import LIBRARIES, PRECISIONS, Converted, convert
 from flyball.serving.entities import Columns, Prediction, Signature, join_columns
 from flyball.serving.flavours import open_flavour
+from flyball.serving.flavours.sessions import report_nothing
 from flyball.serving.large_batches import quicker_from
 from flyball.serving.model_folder import read_model_folder
 from flyball.serving.onnx_path import FastRuntime, Large
@@ -239,6 +240,7 @@ def _finite(value: float) -> float | None:
 def main() -> int:
     """Do what the spec on standard input asks for, and return the exit status."""
     os.nice(NICENESS)
+    report_nothing()  # converters load it, too
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=CertifySpec)
     tolerance = Tolerance(difference_ppm=spec.difference_ppm, sample_rows=spec.sample_rows)
     try:

@@ -1,7 +1,8 @@
-"""ONNX Runtime sessions: one thread each, inputs and outputs by name, nothing copied that need not be."""
+"""ONNX Runtime sessions: one thread each, inputs and outputs by name, nothing copied that need not be, and nobody told of them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ _TYPES = {
     **{f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 _MATRIX = 2
+# Since version 1.29 the official builds report each session (names and digests of the model, times) to their maker, and keep a number
+# of this machine for it in the home folder. It is read when the library is loaded, and only this stops all of it.
+_SILENT = {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 class Session:
@@ -32,6 +36,7 @@ class Session:
             InvalidInput: it is none, damaged, or has operators that this runtime does not know.
             MissingExtra: ONNX Runtime is not installed.
         """
+        report_nothing()
         try:
             import onnxruntime
         except ModuleNotFoundError as error:
@@ -63,6 +68,11 @@ class Session:
         except Exception as error:  # as above
             raise InvalidInput(f"the model refuses these rows: {error}", field="inputs") from error
         return found
+
+
+def report_nothing() -> None:
+    """Keep ONNX Runtime from sending anything; to be called before anybody loads it."""
+    os.environ.update(_SILENT)
 
 
 def _numpy_type(name: str, kind: str) -> np.dtype[Any]:
