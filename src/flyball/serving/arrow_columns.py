@@ -50,7 +50,9 @@ def row_ids(parts: Sequence[Sequence[str]]) -> pa.Array:
     pieces: list[pa.Array] = []
     single: list[str] = []
     for ids in parts:
-        if isinstance(ids, RowIds) and ids.rows == 1:  # most are: an array for each costs more than all else that is kept of it
+        if (
+            isinstance(ids, RowIds) and ids.rows == 1
+        ):  # most are: an array for each costs more than all else that is kept of it
             single.append(ids.base)
         elif isinstance(ids, RowIds):
             if single:
