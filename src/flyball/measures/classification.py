@@ -115,22 +115,25 @@ def _chances(answers: Answers) -> Floats:
 
 def _log_losses(answers: Answers, places: Places, blocks: int) -> Floats:
     chance = np.clip(_chances(answers), LEAST_CHANCE, 1.0 - LEAST_CHANCE)
-    return _means(-np.log(np.where(answers.truth, chance, 1.0 - chance)), places, blocks)
+    return means_in_blocks(-np.log(np.where(answers.truth, chance, 1.0 - chance)), places, blocks)
 
 
 def _briers(answers: Answers, places: Places, blocks: int) -> Floats:
-    return _means(np.square(_chances(answers) - answers.truth), places, blocks)
+    return means_in_blocks(np.square(_chances(answers) - answers.truth), places, blocks)
 
 
-def _means(values: Floats, places: Places, blocks: int) -> Floats:
+def means_in_blocks(values: Floats, places: Places, blocks: int) -> Floats:
+    """Return what the mean of a value of each row is made of: (blocks, 2)."""
     return np.stack([sum_in_blocks(one, places, blocks) for one in (values, np.ones_like(values))], axis=-1)
 
 
-def _mean(sums: Floats) -> Floats:
+def mean_of_sums(sums: Floats) -> Floats:
+    """Return the mean of such sums."""
     return ratio(sums[..., 0], sums[..., 1])
 
 
-def _in_bins(answers: Answers, places: Places, blocks: int) -> Floats:
+def sums_in_bins(answers: Answers, places: Places, blocks: int) -> Floats:
+    """Return what the calibration error is made of: rows, hits and chances of each of ten bins, (blocks, 3 * 10)."""
     chance = _chances(answers)
     bins = np.minimum((chance * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     cells = places * CALIBRATION_BINS + bins
@@ -138,7 +141,8 @@ def _in_bins(answers: Answers, places: Places, blocks: int) -> Floats:
     return np.stack(each).reshape(3, blocks, CALIBRATION_BINS).transpose(1, 0, 2).reshape(blocks, -1)
 
 
-def _calibration_error(sums: Floats) -> Floats:
+def error_of_bins(sums: Floats) -> Floats:
+    """Return the mean distance between hits and chances over bins, each weighted by its rows (Naeini et al. 2015)."""
     rows, truth, chance = np.split(sums, 3, axis=-1)
     return ratio(np.abs(truth - chance).sum(axis=-1), rows.sum(axis=-1))
 
@@ -154,7 +158,8 @@ def _in_ranks(answers: Answers, places: Places, blocks: int) -> Floats:
     return sum_in_blocks(np.ones(len(cells)), cells, blocks * 2 * len(steps)).reshape(blocks, -1)
 
 
-def _area(sums: Floats) -> Floats:
+def area_of_ranks(sums: Floats) -> Floats:
+    """Return the area under the ROC curve of counts (..., 2 * steps): of negatives, then of positives, lowest step first."""
     zeros, ones = np.split(sums, 2, axis=-1)
     below = np.cumsum(zeros, axis=-1) - 0.5 * zeros
     return ratio((ones * below).sum(axis=-1), zeros.sum(axis=-1) * ones.sum(axis=-1))
@@ -177,7 +182,7 @@ def _exactly(figure: FigureOfSums, answers: Answers) -> float:
 
 def exact_area(answers: Answers) -> float:
     """Return the area under the ROC curve; equal scores count a half."""
-    return _exactly(_area, answers)
+    return _exactly(area_of_ranks, answers)
 
 
 def exact_average_precision(answers: Answers) -> float:
@@ -213,7 +218,7 @@ METRICS = (
         low=0.0,
         high=1.0,
         sums=_in_ranks,
-        figure=_area,
+        figure=area_of_ranks,
         exact=exact_area,
         undefined=ONE_CLASS,
         needs_chance=True,
@@ -237,7 +242,7 @@ METRICS = (
         low=0.0,
         high=math.inf,
         sums=_log_losses,
-        figure=_mean,
+        figure=mean_of_sums,
         needs_chance=True,
     ),
     Metric(
@@ -247,7 +252,7 @@ METRICS = (
         low=0.0,
         high=1.0,
         sums=_briers,
-        figure=_mean,
+        figure=mean_of_sums,
         needs_chance=True,
     ),
     Metric(
@@ -256,8 +261,8 @@ METRICS = (
         better=Better.LOWER,
         low=0.0,
         high=1.0,
-        sums=_in_bins,
-        figure=_calibration_error,
+        sums=sums_in_bins,
+        figure=error_of_bins,
         needs_chance=True,
     ),
 )

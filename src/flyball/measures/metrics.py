@@ -37,12 +37,15 @@ class Task(StrEnum):
 class Answers:
     """Labelled rows. For classes `truth` and `said` are booleans (positive or not); for numbers they are floats.
 
-    `chance` (n,) is the probability of positive, in 0..1, where the model gave one.
+    `chance` (n,) is the probability of positive, in 0..1, where the model gave one. Of more than two classes `truth` is whether
+    the answer was right, `chance` its probability, `chances` (n, k) those of all, and `column` (n,) where the true one stands.
     """
 
     truth: NDArray[np.bool_] | Floats
     said: NDArray[np.bool_] | Floats
     chance: Floats | None = None
+    chances: Floats | None = None
+    column: NDArray[np.int64] | None = None
 
     @property
     def rows(self) -> int:
@@ -52,7 +55,11 @@ class Answers:
     def where(self, kept: NDArray[np.bool_]) -> Answers:
         """Return some of the rows."""
         return Answers(
-            truth=self.truth[kept], said=self.said[kept], chance=None if self.chance is None else self.chance[kept]
+            truth=self.truth[kept],
+            said=self.said[kept],
+            chance=None if self.chance is None else self.chance[kept],
+            chances=None if self.chances is None else self.chances[kept],
+            column=None if self.column is None else self.column[kept],
         )
 
 
@@ -65,6 +72,7 @@ class Metric:
     """A metric. `sums` makes (blocks, k) of answers and the blocks of their rows; `figure` makes the metric of such sums.
 
     `exact` is there where the sums only come near (ranks in steps); `undefined` says when there is no such figure.
+    `of_every_class`: it needs the probabilities of all classes, of which there are more than two.
     """
 
     name: str
@@ -77,6 +85,7 @@ class Metric:
     exact: Callable[[Answers], float] | None = None
     undefined: str = ""
     needs_chance: bool = False
+    of_every_class: bool = False
 
     @property
     def is_share(self) -> bool:
@@ -128,6 +137,8 @@ class Metric:
             raise InvalidInput(f"there is no {self.name} of nothing", field="rows")
         if self.needs_chance and answers.chance is None:
             raise InvalidInput(f"{self.name} needs the probability of each answer", field="chance")
+        if self.of_every_class and (answers.chances is None or answers.column is None):
+            raise InvalidInput(f"{self.name} needs the probabilities of every class", field="chances")
 
 
 def ratio(above: Floats, below: Floats) -> Floats:

@@ -8,10 +8,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flyball.measures.metrics import Answers, Metric, Task
+from flyball.monitoring.many_classes import TWO, read_many
 from flyball.monitoring.quality_rules import ACCURACY, QualityRules
 from flyball.monitoring.schema import LABEL, PREDICTION, SCORE
-
-TWO = 2
 
 
 def read_answers(labelled: pa.Table, metric: Metric, rules: QualityRules) -> Answers | str:
@@ -20,6 +19,8 @@ def read_answers(labelled: pa.Table, metric: Metric, rules: QualityRules) -> Ans
         return Answers(truth=correct_rows(labelled), said=np.ones(labelled.num_rows, dtype=bool))
     if metric.task is Task.REGRESSION:
         return _numbers(labelled, metric)
+    if metric.of_every_class:
+        return read_many(labelled, rules.classes)
     return _classes(labelled, metric, rules)
 
 
@@ -76,7 +77,10 @@ def _chance(labelled: pa.Table, said: NDArray[np.bool_]) -> NDArray[np.float64] 
         return "the model gave no probabilities with its answers"
     classes = pc.unique(pa.chunked_array([*labelled.column(PREDICTION).chunks, *labelled.column(LABEL).chunks]))
     if len(classes) > TWO:
-        return f"there are {len(classes)} classes; a score says the chance of positive only where there are two"
+        return (
+            f"there are {len(classes)} classes; a score says the chance of positive only where there are two: "
+            "use the metrics of every class, multi_..."
+        )
     score = np.asarray(labelled.column(SCORE).to_numpy(), dtype=np.float64)
     if not np.all((score >= 0) & (score <= 1)):
         return "scores do not lie in 0..1"
