@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import pyarrow as pa
 
 from flyball.deployment.entities import Endpoint, EndpointState
 from flyball.kernel.canonical import digest_json
@@ -44,6 +47,16 @@ class Progress:
     matured_through_ms: int
 
 
+InputsReader: TypeAlias = Callable[[str, str], Mapping[str, pa.DataType]]
+"""From an endpoint and its model to the features that it will serve, with their types; nothing where nobody knows."""
+
+
+def nothing_known(endpoint: str, model: str) -> Mapping[str, pa.DataType]:
+    """Say nothing of what an endpoint will serve."""
+    del endpoint, model
+    return {}
+
+
 def no_fence() -> None:
     """Let every writer write: for a process that is alone."""
 
@@ -60,7 +73,9 @@ class Monitors:
         events: EventLog,
         clock: Clock,
         database: Database,
+        inputs: InputsReader = nothing_known,
     ) -> None:
+        self._inputs = inputs
         self._stores = stores
         self._log = log
         self._events = events
@@ -82,7 +97,9 @@ class Monitors:
             Conflict: the monitor exists and watches another endpoint or model, or in other windows.
         """
         monitor = parse_monitor(config)
-        check_columns(monitor, self._log.feature_types(monitor.endpoint))
+        if monitor.slices.named or monitor.groups:
+            served = self._log.feature_types(monitor.endpoint) or self._inputs(monitor.endpoint, monitor.model)
+            check_columns(monitor, served)
         with self._database.transaction():
             known = self._stores.monitors.find(monitor.name)
             if known == monitor:

@@ -53,7 +53,7 @@ def slices_of(
 
 
 def check_columns(monitor: Monitor, features: Mapping[str, pa.DataType]) -> None:
-    """Check that slices and groups are of features that the endpoint serves; before its first traffic nothing is known of them.
+    """Check that slices and groups are of features that the endpoint serves; where nobody knows them (none given) nothing is checked.
 
     Raises:
         UnknownKey: a feature that is not served, with near misses.

@@ -61,6 +61,7 @@ from flyball.server.alerting import AlertRoom, open_alerts
 from flyball.server.migrations import require_newest
 from flyball.server.model_inputs import captured_columns, read_signature
 from flyball.server.scoring import ChildScorer
+from flyball.server.served_inputs import ServedInputs
 from flyball.server.warm_children import starter
 from flyball.server.watching import open_compaction, open_losses, open_monitors, open_predictions
 from flyball.serving.capture_rules import CaptureRules, check_columns
@@ -213,6 +214,7 @@ class Platform:
             announcer=self.alerts.outbox,
             events=self.events,
             clock=self.clock,
+            inputs=ServedInputs(self.deployments, self.registry, self.artifacts),
         )
 
     @cached_property

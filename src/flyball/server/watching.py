@@ -12,7 +12,7 @@ from flyball.monitoring.evaluation import Stores
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.losses import Losses
 from flyball.monitoring.references import References
-from flyball.monitoring.service import Monitors
+from flyball.monitoring.service import InputsReader, Monitors
 from flyball.monitoring.sql import (
     SqlAlertStore,
     SqlCalibrationStore,
@@ -52,6 +52,7 @@ def open_monitors(
     announcer: Announcer,
     events: EventLog,
     clock: Clock,
+    inputs: InputsReader,
 ) -> Monitors:
     """Open the monitors over it."""
     stores = Stores(
@@ -62,4 +63,4 @@ def open_monitors(
         calibrations=SqlCalibrationStore(database),
         announcer=announcer,
     )
-    return Monitors(stores, log, references=references, events=events, clock=clock, database=database)
+    return Monitors(stores, log, references=references, events=events, clock=clock, database=database, inputs=inputs)
