@@ -14,6 +14,7 @@ from flyball.cli.reading import read_text
 from flyball.client import Client
 from flyball.client.paths import api
 from flyball.kernel.durations import parse_duration_ms
+from flyball.kernel.errors import NotFound
 from flyball.wire.v1 import alerts
 
 NOT_ARRIVED = 3
@@ -46,10 +47,18 @@ def list_alerts(monitor: str, kind: str, state: tuple[str, ...], since: str, lim
     query = urlencode({key: value for key, value in asked.items() if value != ""}, doseq=True)
     found = Client().call("GET", f"{api('alerts')}?{query}", response=alerts.AlertList)
     rows = [
-        [one.id, one.kind, _state(one), moment(one.window_start_ms), "; ".join(one.cause[:2]), _told(one.deliveries)]
+        [
+            one.id,
+            one.kind,
+            _state(one),
+            one.monitor,
+            moment(one.window_start_ms),
+            "; ".join(one.cause[:2]),
+            _told(one.deliveries),
+        ]
         for one in found.alerts
     ]
-    table(["id", "kind", "state", "window", "cause", "told"], rows)
+    table(["id", "kind", "state", "monitor", "window", "cause", "told"], rows)
     if found.next:
         click.echo(f"older ones: --before {found.next}", err=True)
 
@@ -174,7 +183,11 @@ def list_sinks() -> None:
 def list_deliveries(name: str) -> None:
     """List the newest deliveries of a sink, newest first."""
     found = Client().call("GET", api("alert-sinks"), response=alerts.SinkList)
-    _show_deliveries([each for one in found.sinks if one.name == name for each in one.deliveries])
+    wanted = next((one for one in found.sinks if one.name == name), None)
+    if wanted is None:
+        known = ", ".join(one.name for one in found.sinks) or "none"
+        raise NotFound(f"there is no sink '{name}'; known: {known}", field="sink")
+    _show_deliveries(wanted.deliveries)
 
 
 def parse_since(text: str) -> int:

@@ -44,6 +44,8 @@ def set_monitor(path: Path) -> None:
     body = monitors.MonitorDocument(document=read_text(path))
     made = Client().call("POST", api("monitors"), body=body, response=monitors.MonitorInfo)
     click.echo(f"{made.name} watches endpoint {made.endpoint}")
+    if made.watermark_ms < 0:
+        click.echo(f"endpoint {made.endpoint} has served nothing yet; is the name right?", err=True)
 
 
 @monitor.command()
@@ -88,6 +90,8 @@ def report(name: str, start_ms: int | None) -> None:
     else:
         path = f"{api('monitors', name, 'reports')}?limit=1"
         found = Client().call("GET", path, response=monitors.ReportList).reports
+    if not found:
+        click.echo("none: no window was judged yet", err=True)
     for content in found:
         click.echo(msgspec.json.format(msgspec.json.encode(content)).decode())
 
@@ -237,9 +241,16 @@ def revision_row(one: monitors.RevisionInfo) -> list[str]:
 
 
 def lines_beside(one: monitors.WindowInfo) -> list[str]:
-    """Return what a window says of slices and groups, a line each."""
+    """Return what a window says of faults, answers, alarms, slices and groups, a line each."""
     worst = [f"worst slice: {one.worst_slice}"] if one.worst_slice else []
-    return [*worst, *(f"slice {each}" for each in one.slices), *(f"groups by {each}" for each in one.groups)]
+    return [
+        *(f"fault: {each}" for each in one.faults),
+        *(f"answers: {each}" for each in one.outputs),
+        *([f"alarm: {one.alarm}"] if one.alarm else []),
+        *worst,
+        *(f"slice {each}" for each in one.slices),
+        *(f"groups by {each}" for each in one.groups),
+    ]
 
 
 def between(value: float | None, lower: float | None, upper: float | None) -> str:

@@ -212,7 +212,7 @@ class Monitors:
         """
         report = self.find_report(self.get(name).name, start_ms)
         if report is None:
-            raise NotFound(f"monitor '{name}' has reported no window that starts at {start_ms}", field="start_ms")
+            raise _no_window(name, start_ms)
         return report
 
     def find_report(self, name: str, start_ms: int) -> WindowReport | None:
@@ -220,8 +220,15 @@ class Monitors:
         return self._stores.reports.find(name, start_ms)
 
     def report_history(self, name: str, start_ms: int) -> list[WindowReport]:
-        """Return all reports of a window, oldest first."""
-        return self._stores.reports.history(self.get(name).name, start_ms)
+        """Return all reports of a window, oldest first.
+
+        Raises:
+            NotFound: there is no such monitor, or no report of such a window.
+        """
+        found = self._stores.reports.history(self.get(name).name, start_ms)
+        if not found:
+            raise _no_window(name, start_ms)
+        return found
 
     def alerts(
         self,
@@ -273,6 +280,10 @@ class Monitors:
         watched = {(one.endpoint, one.model) for one in self._stores.monitors.list()}
         answering = (one for one in endpoints if one.state is EndpointState.ACTIVE)
         return tuple(one for one in answering if (one.name, one.model) not in watched)
+
+
+def _no_window(monitor: str, start_ms: int) -> NotFound:
+    return NotFound(f"monitor '{monitor}' has reported no window that starts at {start_ms}", field="start_ms")
 
 
 def _refuse_other_windows(monitor: Monitor, known: Monitor | None) -> None:

@@ -120,3 +120,10 @@ def test_alerts_are_listed_as_they_are_asked_for(server: TrackingServer, capsys:
     assert first.id in flyball(capsys, "alert", "list", "--monitor", first.monitor, "--kind", "capture_loss")
     assert flyball(capsys, "alert", "list", "--since", "2200-01-01") == "none\n"
     assert "is no kind; known: " in flyball(capsys, "alert", "list", "--kind", "fire", status=1)
+
+
+def test_deliveries_of_a_sink_that_nobody_declared_are_an_error(
+    server: TrackingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert server.platform.alerts.sinks.states() == []
+    assert "there is no sink 'chat'; known: none" in flyball(capsys, "alert", "sink", "deliveries", "chat", status=1)

@@ -148,3 +148,13 @@ def test_a_file_that_is_none_is_refused_with_its_key(run: Callable[..., str], tm
     path = tmp_path / "wrong.yaml"
     path.write_text(FILE.replace("1 per 10d", "seldom"))
     assert "alarms.false_alarms" in run("monitor", "backtest", str(path), status=1)
+
+
+def test_a_window_that_was_never_reported_is_an_error_and_none_at_all_is_said(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    path = tmp_path / "elsewhere.yaml"
+    path.write_text(FILE.replace("watch", "elsewhere").replace("live", "nowhere"))
+    run("monitor", "set", str(path))
+    assert run("monitor", "report", "elsewhere") == ""
+    assert "has reported no window that starts at 5" in run("monitor", "revisions", "elsewhere", "5", status=1)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 from tests.unit.monitoring.conftest import World
 
 from flyball.cli import monitoring
+from flyball.monitoring.calibration.entities import AlarmStatement
+from flyball.monitoring.entities import FeatureDrift
 from flyball.server.v1.windows import revision_infos, window_info
 from flyball.wire.v1.monitors import RevisionInfo
 
@@ -53,6 +57,33 @@ def test_another_metric_is_no_accuracy(world: World) -> None:
     assert (shown.concept, shown.estimated, shown.estimated_metric) == ("unknown", None, "")
     assert shown.slices == ["few undecided: unknown, 0 rows; no labelled row is in it"]
     assert shown.groups[0].startswith("x selection_rate within: 1 1.000 [0.969, 1.000], 2 1.000")
-    lines = monitoring.lines_beside(shown)
+    lines = [line for line in monitoring.lines_beside(shown) if not line.startswith("fault: ")]
     assert lines[0].startswith("slice few undecided")
     assert lines[1].startswith("groups by x selection_rate")
+
+
+def test_faults_answers_and_alarms_are_said_a_line_each(world: World) -> None:
+    _described(world).set_monitor(alarms={"false_alarms": "1 per 10d"})
+    world.serve(0, features={"x": [None] * 200 + [row / 40 for row in range(40)]})
+    world.serve(1)
+    (report,) = world.monitors.evaluate("watch")
+    moved = FeatureDrift(
+        feature="prediction",
+        measure="jensen_shannon",
+        effect=0.41,
+        threshold=0.1,
+        value=None,
+        p_value=None,
+        drifted=True,
+    )
+    shown = window_info(replace(report, outputs=(moved, replace(moved, feature="score", drifted=False))))
+    assert monitoring.lines_beside(shown) == [
+        f"fault: {report.faults[0].feature}: {report.faults[0].detail}",
+        "answers: prediction drifted (jensen_shannon 0.41, threshold 0.1)",
+        "alarm: 1 per 10d wanted, the rate is not known: the monitor is not calibrated for this version: run `flyball monitor calibrate`",
+    ]
+    judged = AlarmStatement(false_alarms="1 per 10d", calibration="ab" * 32, p_value=0.02, rate=0.77)
+    shown = window_info(replace(report, alarms=judged, faults=()))
+    assert monitoring.lines_beside(shown) == [
+        "alarm: 1 per 10d wanted, 0.77 on average by calibration abababababab, p = 0.02"
+    ]

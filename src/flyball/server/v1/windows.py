@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flyball.monitoring.entities import WindowReport, WindowState
+from flyball.monitoring.calibration.entities import AlarmStatement
+from flyball.monitoring.entities import FeatureDrift, WindowReport, WindowState
 from flyball.monitoring.figures import GroupFigures, SliceFigure, SlicesFound
 from flyball.monitoring.quality_rules import ACCURACY
 from flyball.wire.v1 import monitors as shapes
 
 NOTHING = SlicesFound()
+SHORT_DIGEST = 12
 
 
 def window_info(report: WindowReport) -> shapes.WindowInfo:
@@ -42,6 +44,8 @@ def window_info(report: WindowReport) -> shapes.WindowInfo:
         slices=[_slice(one) for one in slices.named],
         groups=[_groups(one) for one in report.groups],
         unknown=dict(report.unknown),
+        outputs=[_moved(one) for one in report.outputs if one.drifted],
+        alarm=_alarm(report.alarms),
     )
 
 
@@ -70,6 +74,21 @@ def _revision(report: WindowReport, before: WindowReport | None) -> shapes.Revis
 
 def _coverage(report: WindowReport) -> float:
     return report.labelled / report.rows if report.rows else 0.0
+
+
+def _moved(one: FeatureDrift) -> str:
+    return f"{one.feature} drifted ({one.measure} {one.effect:.3g}, threshold {one.threshold:.3g})"
+
+
+def _alarm(one: AlarmStatement | None) -> str:
+    if one is None:
+        return ""
+    if one.reason:
+        return f"{one.false_alarms} wanted, the rate is not known: {one.reason}"
+    p_value = "" if one.p_value is None else f", p = {one.p_value:.3g}"
+    return (
+        f"{one.false_alarms} wanted, {one.rate:.3g} on average by calibration {one.calibration[:SHORT_DIGEST]}{p_value}"
+    )
 
 
 def _slice(one: SliceFigure) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from flyball.wire.v1 import Body, Shape
 
 
@@ -78,7 +80,8 @@ class WindowInfo(Shape):
     """What a window showed. `value`, the watched metric, and its bounds are None where the evidence is too thin.
 
     `accuracy` is that value when the metric is accuracy. `estimated` and its bounds are what was to be expected without labels.
-    `revision` counts the window's reports; `coverage` is the labelled share of its rows.
+    `revision` counts the window's reports; `coverage` is the labelled share of its rows. `outputs` says how the answers moved
+    where they did; `alarm` what is known of the rate of drift alarms, empty where none is wanted.
     """
 
     start_ms: int
@@ -106,6 +109,8 @@ class WindowInfo(Shape):
     slices: list[str]
     groups: list[str]
     unknown: dict[str, str]
+    outputs: list[str] = msgspec.field(default_factory=list)
+    alarm: str = ""
 
 
 class RevisionInfo(Shape):

@@ -14,7 +14,7 @@ from flyball.kernel.errors import Conflict, InvalidInput, LeaseLost, LimitExceed
 from flyball.kernel.leases.sql import SqlLeaseStore
 from flyball.monitoring.backtest.results import Backtest, Incident
 from flyball.monitoring.calibration.verbs import CalibrationRequest
-from flyball.monitoring.studies import verbs
+from flyball.monitoring.studies import telling, verbs
 from flyball.monitoring.studies.entities import BacktestRequest, Study, StudyState
 from flyball.monitoring.studies.sql import SqlStudyStore
 from flyball.monitoring.studies.verbs import INTERNAL, MOST_ATTEMPTS, Studies, StudyLimits
@@ -168,6 +168,21 @@ def test_a_cancelled_one_keeps_nothing(room: Room) -> None:
     assert room.happened() == ["study.asked", "study.started", "study.cancelled"]
     with pytest.raises(Conflict, match="only an open one can be cancelled"):
         room.studies.cancel(study.id, actor=WHO)
+
+
+def test_one_that_is_cancelled_between_two_tellings_keeps_nothing_either(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "TELL_EVERY_S", 1e9)
+    study, asked = room.ask(), iter(range(100))
+
+    def cancel_late() -> bool:
+        if next(asked) == 5:
+            room.studies.cancel(study.id, actor=WHO)
+        return False
+
+    assert room.compute(study, cancel_late).state is StudyState.CANCELLED
+    assert room.happened() == ["study.asked", "study.started", "study.cancelled"]
 
 
 def test_a_worker_that_ends_puts_it_back(room: Room) -> None:
