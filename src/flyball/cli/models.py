@@ -42,7 +42,15 @@ def show_version(version: str) -> None:
 )
 @click.option("--feature", "features", multiple=True, help="A feature; may be given several times.")
 @click.option("--metric", default="", help="The measure of quality to watch.")
-def describe(version: str, training: Path, evaluation: Path | None, features: tuple[str, ...], metric: str) -> None:
+@click.option(
+    "--sample-rows",
+    type=click.IntRange(0, 20_000),
+    default=2_000,
+    help="Rows of the training data that travel with the version, for drift of columns together; 0 for none.",
+)
+def describe(
+    version: str, training: Path, evaluation: Path | None, features: tuple[str, ...], metric: str, sample_rows: int
+) -> None:
     """Attach what a version (NAME/N) learned from, and how good it was: what monitors hold its traffic against."""
     import pyarrow.parquet as pq
 
@@ -54,6 +62,7 @@ def describe(version: str, training: Path, evaluation: Path | None, features: tu
         evaluation=None if evaluation is None else pq.read_table(evaluation),
         metric=metric,
         dataset="" if evaluation is None else evaluation.name,
+        sample_rows=sample_rows,
     )
     one = Client().attach_evidence(version, made)
     table(["evidence", "digest"], sorted(one.evidence.items()))

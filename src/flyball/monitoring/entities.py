@@ -13,6 +13,7 @@ from flyball.measures.metrics import Better
 from flyball.monitoring.attribution import Attribution, Basis
 from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
+from flyball.monitoring.multivariate.entities import JointDrift
 
 LabelValue: TypeAlias = float | int | str | bool
 """What a label may be; it must be comparable with the prediction it is about."""
@@ -271,7 +272,8 @@ class WindowReport:
     """What a window showed of the version that was champion in most of its rows.
 
     `unknown` maps what could not be judged ("data", "drift", "quality", "estimated", "concept") to the reason; `unwatched`
-    maps features that no measure watches to the reason; `outputs` says how far the answers moved, measured like features;
+    maps features that no measure watches to the reason; `outputs` says how far the answers moved, measured like features; `joint`
+    what features show together, and texts and embeddings;
     `evidence` names what the report was made from by digest. `quality` is None until the window is mature.
     """
 
@@ -292,6 +294,7 @@ class WindowReport:
     concept: ConceptFigure | None = None
     slices: SlicesFound | None = None
     groups: tuple[GroupFigures, ...] = ()
+    joint: tuple[JointDrift, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     unwatched: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
@@ -323,6 +326,11 @@ class WindowReport:
         faulty = {fault.feature for fault in self.faults}
         return tuple(drift for drift in self.drift if drift.drifted and drift.feature not in faulty)
 
+    @property
+    def drifted_together(self) -> tuple[JointDrift, ...]:
+        """What changed that no single feature shows, strongest first."""
+        return tuple(one for one in self.joint if one.drifted)
+
 
 class AlertKind(StrEnum):
     """What an alert is about."""
@@ -348,7 +356,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A likely cause. `kind` is a fault, "drift", "newly_varying", "concept" (the inputs' meaning), "slice" or "bias"."""
+    """A likely cause. `kind` is a fault, "drift", "newly_varying", "joint", "concept" (the inputs' meaning), "slice" or "bias"."""
 
     feature: str
     kind: str
@@ -360,7 +368,7 @@ class Cause:
         """The cause as a person reads it: the feature, if it is about one, and what is the matter."""
         if not self.feature:
             return self.detail
-        said = {"drift": "drifted", "newly_varying": "began to vary"}.get(self.kind)
+        said = {"drift": "drifted", "newly_varying": "began to vary", "joint": "changed together"}.get(self.kind)
         return f"{self.feature} {said} ({self.detail})" if said else f"{self.feature}: {self.detail}"
 
 

@@ -160,8 +160,10 @@ class Evaluation:
         reference = Reference() if version is None else self._references.of(monitor.model, version)
         if version is not None and monitor.alarms.stated:
             reference = replace(reference, yardstick=self._yardsticks.of(monitor.name, version))
-        # Before maturity the summary is enough, but for the error to expect of a row, which rests on its features.
-        columns = None if mature else (SCORE, PROBABILITIES, *reference.expects_by)
+        # Before maturity the summary is enough, but for the error to expect of a row, which rests on its features, and for what
+        # features show together.
+        whole = mature or monitor.multivariate is not None
+        columns = None if whole else (SCORE, PROBABILITIES, *reference.expects_by)
         table = self._log.read(monitor.endpoint, window.start_ms, window.end_ms, columns=columns)
         segments = self._log.segments(monitor.endpoint, window.start_ms, window.end_ms)
         sources = {"segments": str(digest_json([segment.identity for segment in segments]))}
@@ -206,6 +208,7 @@ class Evaluation:
             "concept": "unknown" if report.concept is None else str(report.concept.verdict),
             "data": str(report.data_verdict),
             "drifted": [drift.feature for drift in report.drifted],
+            "drifted_together": [joint.subject for joint in report.drifted_together],
             "quality": None if report.quality is None else str(report.quality.verdict),
             "silent": silent,
             "report": digest,

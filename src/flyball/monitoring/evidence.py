@@ -11,6 +11,7 @@ from flyball.datasets.profiling import profile_table
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput, Unsupported
 from flyball.monitoring.baselines import Baseline, quality_baseline
+from flyball.monitoring.multivariate.evidence import MOST_ROWS
 from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION, SCORE
 from flyball.monitoring.sketches import Sketches, sketch_table
 from flyball.registry.entities import EvidenceKind
@@ -27,6 +28,7 @@ def describe(
     metric: str = "",
     slices: Mapping[str, str] | None = None,
     dataset: str = "",
+    sample_rows: int = MOST_ROWS,
 ) -> dict[str, JsonValue]:
     """Return the evidence of a version, by kind, for `Client.attach_evidence`.
 
@@ -38,6 +40,8 @@ def describe(
         metric: the measure of quality to watch; accuracy, or the mean absolute error of numbers, when not given.
         slices: SQL predicates over the features, by name, whose quality is kept too.
         dataset: what the evaluation's rows are, for people.
+        sample_rows: how many rows of numbers, texts and embeddings travel with the version as points, for `multivariate` monitors;
+            0 for none.
 
     Raises:
         InvalidInput: no rows, or a column that is not there.
@@ -47,7 +51,11 @@ def describe(
     made: dict[str, JsonValue] = {
         EvidenceKind.PROFILE: profile_table(training).to_json(),
         EvidenceKind.SKETCHES: sketch_table(
-            training, features=names, predictions=answers.get(PREDICTION), scores=answers.get(SCORE)
+            training,
+            features=names,
+            predictions=answers.get(PREDICTION),
+            scores=answers.get(SCORE),
+            sample_rows=sample_rows,
         ).to_json(),
     }
     if evaluation is not None:

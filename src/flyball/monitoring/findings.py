@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from flyball.measures.groups import Fairness
 from flyball.measures.metrics import Better
 from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
+from flyball.monitoring.multivariate.entities import JointKind
 
 CONCEPT = "concept"
 DRIFT = "drift"
 NEWLY_VARYING = "newly_varying"
+JOINT = "joint"
 SLICE = "slice"
 BIAS = "bias"
 LEAST_TOLERANCE = 0.01
@@ -36,7 +38,7 @@ def shown(report: WindowReport | None) -> frozenset[AlertKind]:
         return frozenset()
     kinds = {
         AlertKind.DATA_FAULT: bool(report.faults),
-        AlertKind.COVARIATE_DRIFT: bool(report.drifted),
+        AlertKind.COVARIATE_DRIFT: bool(report.drifted or report.drifted_together),
         AlertKind.QUALITY_DROP: report.quality is not None and report.quality.dropped,
         AlertKind.CONCEPT: _concept_got_worse(report),
         AlertKind.BIAS: any(one.verdict is Fairness.BEYOND for one in report.groups),
@@ -73,7 +75,8 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     """Rank the likely causes, the likeliest first.
 
     Where labels say how many wrong answers each feature explains, by that; what explains nothing that is sure follows in this
-    order. Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold. Of a
+    order. Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold, then those
+    that changed together only. Of a
     drop in quality or of the concept: faults; that the meaning of the inputs changed, where the labels prove it; drift; the
     worst slice; and where nothing proves it, at last, that the meaning may have changed (which is all there is to say when the
     inputs look as they did). Of a bias: the gaps by their size over the tolerance.
@@ -96,10 +99,27 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     if kind is AlertKind.DATA_FAULT:
         return _ranked(report, faults)
     if kind is AlertKind.COVARIATE_DRIFT:
-        return _ranked(report, drifts)
+        return _ranked(report, [*drifts, *_together(report)])
     proven = _proven_concept(report)
     rest = () if proven else (_concept(report),)
-    return _ranked(report, [*faults, *proven, *drifts, *_worst_slice(report), *rest])
+    return _ranked(report, [*faults, *proven, *drifts, *_together(report), *_worst_slice(report), *rest])
+
+
+def _together(report: WindowReport) -> list[Cause]:
+    """Return what changed together: feature by feature, but for those that drifted for themselves and are named by that."""
+    known = {drift.feature for drift in report.drifted}
+    found: list[Cause] = []
+    for joint in report.drifted_together:
+        own = joint.kind is not JointKind.NUMBERS
+        shares = {joint.subject: 1.0} if own else {one.name: one.share for one in joint.named}
+        found += [
+            Cause(feature=name, kind=JOINT, score=joint.strength * share, detail=joint.text)
+            for name, share in shares.items()
+            if name not in known
+        ]
+        if not shares:
+            found.append(Cause(feature="", kind=JOINT, score=joint.strength, detail=f"{joint.subject}: {joint.text}"))
+    return found
 
 
 def _concept_got_worse(report: WindowReport) -> bool:

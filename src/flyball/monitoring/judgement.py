@@ -25,6 +25,7 @@ from flyball.monitoring.figures import (
 )
 from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.multivariate.windows import WindowJoint, judge_joint
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.quality_rules import ACCURACY
 from flyball.monitoring.references import Reference
@@ -33,7 +34,7 @@ from flyball.monitoring.slicing import slices_of
 from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
-QUALITY, ESTIMATED, CONCEPT = "quality", "estimated", "concept"
+QUALITY, ESTIMATED, CONCEPT, MULTIVARIATE = "quality", "estimated", "concept", "multivariate"
 _SEED_DIGITS = 8
 
 
@@ -47,6 +48,7 @@ class _Findings:
     concept: ConceptFigure | None = None
     slices: SlicesFound | None = None
     groups: tuple[GroupFigures, ...] = ()
+    joint: WindowJoint = field(default_factory=WindowJoint)
     unknown: dict[str, str] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
 
@@ -91,6 +93,7 @@ def judge_window(
         times = table.column("time_ms").to_numpy()
         findings.inputs = judge_inputs(known, version, times=times, monitor=monitor, reference=reference)
         findings.unknown |= findings.inputs.unknown
+        _judge_joint(table, monitor=monitor, reference=reference, findings=findings)
         _estimate(mine, monitor=monitor, reference=reference, findings=findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
         _attribute(mine, monitor, reference, findings)
@@ -116,12 +119,31 @@ def judge_window(
         concept=findings.concept,
         slices=findings.slices,
         groups=findings.groups,
+        joint=findings.joint.drift,
         unknown=findings.unknown,
-        unwatched=findings.inputs.unwatched,
+        unwatched=_unwatched(findings),
         evidence=evidence,
         alarms=alarms,
         attribution=findings.attribution,
     )
+
+
+def _judge_joint(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
+    if monitor.multivariate is None:
+        return
+    if table.num_rows < monitor.min_rows:
+        findings.unknown[MULTIVARIATE] = f"{table.num_rows} rows, {monitor.min_rows} are needed"
+        return
+    without = {*monitor.drift.ignore, *(fault.feature for fault in findings.inputs.faults)}
+    findings.joint = judge_joint(table, monitor.multivariate, reference.rows, without=without)
+    if findings.joint.unknown:
+        findings.unknown[MULTIVARIATE] = findings.joint.unknown
+
+
+def _unwatched(findings: _Findings) -> Mapping[str, str]:
+    """Return what no measure watches: neither one for itself, nor one of columns together."""
+    alone = {name: reason for name, reason in findings.inputs.unwatched.items() if name not in findings.joint.watched}
+    return {**alone, **findings.joint.unwatched}
 
 
 def _estimate(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings) -> None:

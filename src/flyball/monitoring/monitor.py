@@ -17,6 +17,7 @@ from flyball.monitoring.bias import GroupRule, check_group_rules
 from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.monitor_file import MONITOR_FILE, require
+from flyball.monitoring.multivariate.rules import MultivariateRules, check_multivariate
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 from flyball.monitoring.slice_rules import SliceRules, check_slice_rules
 
@@ -120,6 +121,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     slices: SliceRules = SliceRules()
     groups: tuple[GroupRule, ...] = ()
     alerts: AlertRules = AlertRules()
+    multivariate: MultivariateRules | None = None
 
     @property
     def name(self) -> str:
@@ -173,6 +175,8 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_group_rules(monitor.groups)
     require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     check_alarms(monitor.alarms, monitor.window_ms)
+    if monitor.multivariate is not None:
+        check_multivariate(monitor.multivariate)
     _check_alerts(monitor.alerts)
     return monitor
 

@@ -12,6 +12,7 @@ from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.errors import InvalidInput, NotFound
 from flyball.monitoring.baselines import Baseline
 from flyball.monitoring.calibration.judging import Yardstick
+from flyball.monitoring.multivariate.samples import RowSample
 from flyball.monitoring.reference_columns import table_summary_of
 from flyball.monitoring.sketches import Sketches
 from flyball.monitoring.summaries import TableSummary
@@ -27,7 +28,8 @@ EvidenceReader: TypeAlias = Callable[[str, int], Mapping[EvidenceKind, Digest]]
 class Reference:
     """What is known of a version. `missing` says why a part is None; `digests` names the parts that are there.
 
-    `inputs` are its features, from its sketches or else from its profile; `outputs` are its answers, known from sketches only.
+    `inputs` are its features, from its sketches or else from its profile; `outputs` are its answers and `rows` a sample of what it
+    learned from, both known from sketches only.
     """
 
     profile: Profile | None = None
@@ -37,6 +39,7 @@ class Reference:
     missing: Mapping[EvidenceKind, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     yardstick: Yardstick | None = None
+    rows: RowSample | None = None
 
     @property
     def expects_by(self) -> tuple[str, ...]:
@@ -68,6 +71,7 @@ class References:
             profile=profile,
             inputs=None if known is None else known.inputs,
             outputs=None if known is None else known.outputs,
+            rows=None if known is None else known.rows,
             baseline=baseline,
             missing=missing,
             digests=digests,

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from flyball.kernel.canonical import JsonValue
 from flyball.kernel.errors import InvalidInput
+from flyball.monitoring.multivariate.evidence import MOST_ROWS, sample_for_evidence, sample_from_json, sample_to_json
+from flyball.monitoring.multivariate.samples import RowSample
 from flyball.monitoring.schema import PREDICTION, SCORE
 from flyball.monitoring.summaries import TableSummary, points_for
 from flyball.monitoring.summarising import summarise
@@ -21,15 +23,20 @@ POINTS = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketches:
-    """What a version learned from (`inputs`, by the names of its features) and what it answered there (`outputs`)."""
+    """What a version learned from (`inputs`, by the names of its features) and what it answered there (`outputs`).
+
+    `rows` are some rows that it learned from as points, for what single features do not show; None where there are none.
+    """
 
     inputs: TableSummary
     outputs: TableSummary | None = None
+    rows: RowSample | None = None
 
     def to_json(self) -> JsonValue:
         """Return the evidence "sketches"."""
         outputs = None if self.outputs is None else summary_to_json(self.outputs)
-        return {"inputs": summary_to_json(self.inputs), "outputs": outputs}
+        rows: dict[str, JsonValue] = {} if self.rows is None else {"rows": sample_to_json(self.rows)}
+        return {"inputs": summary_to_json(self.inputs), "outputs": outputs, **rows}
 
     @classmethod
     def from_json(cls, value: JsonValue) -> Sketches:
@@ -38,19 +45,25 @@ class Sketches:
         Raises:
             InvalidInput: it is none.
         """
-        if not isinstance(value, dict) or set(value) != {"inputs", "outputs"}:
-            raise InvalidInput("sketches are an object with 'inputs' and 'outputs'", field=FIELD)
-        outputs = value["outputs"]
+        if not isinstance(value, dict) or set(value) - {"rows"} != {"inputs", "outputs"}:
+            raise InvalidInput("sketches are an object with 'inputs' and 'outputs', and may have 'rows'", field=FIELD)
+        outputs, rows = value["outputs"], value.get("rows")
         return cls(
             inputs=summary_from_json(value["inputs"], field=f"{FIELD}.inputs"),
             outputs=None if outputs is None else summary_from_json(outputs, field=f"{FIELD}.outputs"),
+            rows=None if rows is None else sample_from_json(rows, field=f"{FIELD}.rows"),
         )
 
 
 def sketch_table(
-    rows: pa.Table, *, features: Sequence[str], predictions: pa.Array | None = None, scores: pa.Array | None = None
+    rows: pa.Table,
+    *,
+    features: Sequence[str],
+    predictions: pa.Array | None = None,
+    scores: pa.Array | None = None,
+    sample_rows: int = MOST_ROWS,
 ) -> Sketches:
-    """Sketch the rows that a version learned from, and what it answers to them or to others.
+    """Sketch the rows that a version learned from, and what it answers to them or to others; up to `sample_rows` are kept as points.
 
     Raises:
         InvalidInput: no rows, or a feature that the rows do not have.
@@ -61,9 +74,9 @@ def sketch_table(
         raise InvalidInput(f"the table has {what} to sketch", field=FIELD)
     inputs = summarise(rows, names=features, rows_of=features, points=points_for(len(features), most=POINTS))
     answers = {name: array for name, array in ((PREDICTION, predictions), (SCORE, scores)) if array is not None}
+    sample = sample_for_evidence(rows, features, most=sample_rows)
     if not answers or not len(next(iter(answers.values()))):
-        return Sketches(inputs=inputs)
+        return Sketches(inputs=inputs, rows=sample)
     table = pa.table(answers)
-    return Sketches(
-        inputs=inputs, outputs=summarise(table, names=table.column_names, points=points_for(len(answers), most=POINTS))
-    )
+    outputs = summarise(table, names=table.column_names, points=points_for(len(answers), most=POINTS))
+    return Sketches(inputs=inputs, outputs=outputs, rows=sample)

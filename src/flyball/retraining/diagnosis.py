@@ -37,7 +37,8 @@ def diagnose(report: WindowReport, *, familiar: Familiar, tolerance: float) -> D
     if quality is None or quality.verdict is QualityVerdict.UNKNOWN or quality.baseline is None:
         reason = quality.reason if quality is not None else "the window's labels are not in yet"
         return Diagnosis(cause=Cause.UNKNOWN, reasons=(f"quality is unknown: {reason}",), numbers={})
-    drifted = tuple(f"{one.feature} {'began to vary' if one.newly_varying else 'drifted'}" for one in report.drifted)
+    alone = tuple(f"{one.feature} {'began to vary' if one.newly_varying else 'drifted'}" for one in report.drifted)
+    drifted = (*alone, *(f"{one.subject} changed: {one.text}" for one in report.drifted_together))
     if not quality.dropped:
         return _while_quality_holds(report, quality, drifted)
     if quality.metric != ACCURACY:  # hits on familiar rows can be compared with no other baseline

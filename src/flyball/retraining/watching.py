@@ -174,7 +174,9 @@ def _shows(report: WindowReport, kind: AlertKind) -> bool:
         case AlertKind.QUALITY_DROP:
             return report.quality is not None and report.quality.dropped
         case AlertKind.COVARIATE_DRIFT:
-            return report.quality is not None and bool(report.drifted)  # its diagnosis needs the labels
+            return report.quality is not None and bool(
+                report.drifted or report.drifted_together
+            )  # its diagnosis needs the labels
         case AlertKind.CONCEPT:
             return report.concept is not None and report.concept.changed_for_the_worse
         case AlertKind.CAPTURE_LOSS | AlertKind.BIAS:  # no loop file names them

@@ -9,7 +9,7 @@ from flyball.measures.metrics import Better
 from flyball.monitoring.alerts.rules import AlertRules, ResolvedBy
 from flyball.monitoring.entities import Alert, AlertKind, QualityVerdict, WindowReport
 from flyball.monitoring.figures import ConceptVerdict
-from flyball.monitoring.findings import shown
+from flyball.monitoring.findings import JOINT, shown
 
 DATA, DRIFT = "data", "drift"
 
@@ -53,6 +53,8 @@ def _was_judged(kind: AlertKind, report: WindowReport) -> bool:
 
 def _drift_is_clear(alert: Alert, report: WindowReport, *, share: float) -> bool:
     suspects = {cause.feature for cause in alert.causes}
+    if any(cause.kind == JOINT for cause in alert.causes) and any(joint.strength > share for joint in report.joint):
+        return False
     return all(drift.strength <= share for drift in report.drift if drift.feature in suspects)
 
 

@@ -15,6 +15,7 @@ from flyball.monitoring.comparison.results import ColumnComparison, Picture, Sid
 from flyball.monitoring.distances import aligned, category_drift, number_drift
 from flyball.monitoring.faults import find_faults
 from flyball.monitoring.monitor import DataRules, DriftRules, Effect
+from flyball.monitoring.multivariate.tables import hardly_repeats
 from flyball.monitoring.reference_columns import profile_of
 from flyball.monitoring.summaries import CategoryColumn, ColumnSummary, NumberColumn
 
@@ -23,8 +24,6 @@ BARS = 40
 TAIL = 0.001
 NO_VALUE = "no value to compare"
 FREE_TEXT = "free text has no distribution to compare"
-# Texts that hardly repeat are no categories: so many of them, of which more than this share is different.
-FEWEST_TEXTS, DIFFERENT_SHARE = 200, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +104,7 @@ def _compare_categories(
 
 
 def _hardly_repeats(column: CategoryColumn) -> bool:
-    present, different = column.rows - column.missing, len(column.counts or ())
-    return column.counts is None or (present >= FEWEST_TEXTS and different > DIFFERENT_SHARE * present)
+    return column.counts is None or hardly_repeats(column.rows - column.missing, len(column.counts))
 
 
 def _count_measures(ours: Floats, theirs: Floats) -> dict[str, float]:

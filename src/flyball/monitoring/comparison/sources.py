@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from flyball.datasets.profile import ColumnKind
 from flyball.kernel.errors import InvalidInput, Unsupported
 from flyball.monitoring.multivariate.samples import draw_places, draw_rows
+from flyball.monitoring.multivariate.tables import is_list_of_numbers
 
 _WANTED = "pass a pandas or Polars frame, an Arrow table, a DuckDB relation, or the path of a Parquet file or folder"
 
@@ -195,15 +196,6 @@ def _metadata(path: Path, what: str) -> pq.FileMetaData:
         return pq.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InvalidInput(f"{path} is no Parquet file: {error}", field=what) from error
-
-
-def is_list_of_numbers(kind: pa.DataType) -> bool:
-    """Tell whether each value is a list of numbers, or a list of such lists."""
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        kind = kind.value_type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            return True
-    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

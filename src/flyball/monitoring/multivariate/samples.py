@@ -95,9 +95,15 @@ def has_words(texts: Sequence[str]) -> bool:
 
 
 def _numbers(columns: Iterable[pa.ChunkedArray]) -> Matrix:
-    found = np.column_stack([_floats(column) for column in columns])
+    found = in_single(np.column_stack([_floats(column) for column in columns]))
     whole: Matrix = np.where(np.isfinite(found), found, np.nan)
     return whole
+
+
+def in_single(points: Matrix) -> Matrix:
+    """Return numbers as they are with 32 bits: a sample that travels has no more, and 0.1 must be the same on both sides."""
+    with np.errstate(over="ignore"):
+        return points.astype(np.float32).astype(np.float64)
 
 
 def _floats(column: pa.ChunkedArray) -> Matrix:
@@ -113,7 +119,7 @@ def _text_sample(column: pa.ChunkedArray) -> TextSample | str:
     texts = [str(text) for text in column.drop_null().to_pylist()]
     if not has_words(texts):
         return NO_WORDS
-    return TextSample(points=hashed_words(texts), words=frequent_words(texts))
+    return TextSample(points=in_single(hashed_words(texts)), words=frequent_words(texts))
 
 
 def _embedding_sample(column: pa.ChunkedArray) -> EmbeddingSample | str:
@@ -128,8 +134,8 @@ def _embedding_sample(column: pa.ChunkedArray) -> EmbeddingSample | str:
     if not rows or not len(there) or not _is_number(there.type):
         return NO_NUMBERS
     points = there.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).reshape(rows, -1)
-    whole = points[np.isfinite(points).all(axis=1)]
-    return EmbeddingSample(points=shortened(whole), width=points.shape[1])
+    short = in_single(shortened(points))
+    return EmbeddingSample(points=short[np.isfinite(short).all(axis=1)], width=points.shape[1])
 
 
 def _is_number(kind: pa.DataType) -> bool:
