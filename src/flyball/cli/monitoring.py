@@ -241,10 +241,11 @@ def revision_row(one: monitors.RevisionInfo) -> list[str]:
 
 
 def lines_beside(one: monitors.WindowInfo) -> list[str]:
-    """Return what a window says of faults, answers, alarms, slices and groups, a line each."""
+    """Return what a window says of faults, features together, answers, alarms, slices and groups, a line each."""
     worst = [f"worst slice: {one.worst_slice}"] if one.worst_slice else []
     return [
         *(f"fault: {each}" for each in one.faults),
+        *one.together,
         *(f"answers: {each}" for each in one.outputs),
         *([f"alarm: {one.alarm}"] if one.alarm else []),
         *worst,

@@ -29,6 +29,7 @@ from flyball.monitoring.entities import (
     WindowState,
 )
 from flyball.monitoring.monitor import DriftRules, Monitor
+from flyball.monitoring.multivariate.conformance import a_joint_drift
 from flyball.monitoring.ports import (
     AlertStore,
     Grid,
@@ -103,6 +104,7 @@ def a_report(start_ms: int, *, revision: int = 1) -> WindowReport:
         drift=(drift, replace(drift, feature="y", value=None, p_value=None, newly_varying=True)),
         faults=(DataFault(feature="z", kind=FaultKind.MISSING, share=0.5, detail="half"),),
         quality=quality,
+        joint=(a_joint_drift(),),
         unknown={"data": "why"},
         unwatched={"t": "text"},
         evidence={"profile": DIGEST},

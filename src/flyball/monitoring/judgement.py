@@ -23,7 +23,7 @@ from flyball.monitoring.figures import (
     GroupFigures,
     SlicesFound,
 )
-from flyball.monitoring.inputs import DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
+from flyball.monitoring.inputs import ALARM_RATE, DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.multivariate.windows import WindowJoint, judge_joint
 from flyball.monitoring.quality import judge_quality
@@ -35,6 +35,7 @@ from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
 QUALITY, ESTIMATED, CONCEPT, MULTIVARIATE = "quality", "estimated", "concept", "multivariate"
+NO_RATE = "features together are judged by the thresholds of the file, and nobody knows their rate of false alarms"
 _SEED_DIGITS = 8
 
 
@@ -138,6 +139,8 @@ def _judge_joint(table: pa.Table, *, monitor: Monitor, reference: Reference, fin
     findings.joint = judge_joint(table, monitor.multivariate, reference.rows, without=without)
     if findings.joint.unknown:
         findings.unknown[MULTIVARIATE] = findings.joint.unknown
+    elif monitor.alarms.stated:
+        findings.unknown[f"{MULTIVARIATE} {ALARM_RATE}"] = NO_RATE
 
 
 def _unwatched(findings: _Findings) -> Mapping[str, str]:

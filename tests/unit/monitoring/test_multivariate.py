@@ -11,11 +11,17 @@ from tests.unit.monitoring.conftest import DAY, World, predictions
 
 from flyball.datasets.profiling import profile_table
 from flyball.kernel.errors import InvalidInput
-from flyball.monitoring.entities import AlertKind, WindowReport
+from flyball.monitoring.backtest.files import backtest_tables
+from flyball.monitoring.backtest.histories import Roles, log_table
+from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
+from flyball.monitoring.exports.figures import MonitorFigures
+from flyball.monitoring.exports.joint import joint_families
+from flyball.monitoring.monitor import parse_monitor
 from flyball.monitoring.multivariate.entities import JointKind, JointMeasureName
 from flyball.monitoring.multivariate.windows import NO_SAMPLE
 from flyball.monitoring.sketches import Sketches, sketch_table
 from flyball.registry.entities import EvidenceKind
+from flyball.server.v1.windows import window_info
 
 ROWS = 600
 FEATURES = ("demand", "price", "wind")
@@ -194,3 +200,43 @@ def test_a_sample_that_is_none_is_refused(change: dict[str, object]) -> None:
 def test_rules_out_of_range_are_refused_by_name(world: World, rules: dict[str, float]) -> None:
     with pytest.raises(InvalidInput, match=rf"multivariate\.{next(iter(rules))}"):
         world.set_monitor(multivariate=rules)
+
+
+def test_an_alert_about_features_together_ends_when_they_are_together_again(world: World) -> None:
+    _learn(world, _features(1))
+    world.set_monitor(multivariate={}, alerts={"resolved_by": "monitor", "clear_windows": 2})
+    for day, together in enumerate((0.8, -0.8, 0.8, 0.8, 0.8)):
+        _serve(world, day, _features(10 + day, together=together))
+        _look(world)
+    (alert,) = world.monitors.alerts()
+    assert (alert.start_ms, alert.state) == (DAY, AlertState.RESOLVED)
+
+
+def test_what_was_found_together_is_told_to_people_and_to_scrapers(world: World) -> None:
+    _learn(world, _features(1))
+    world.set_monitor(multivariate={})
+    _serve(world, 0, _features(2, together=-0.8))
+    _serve(world, 1, _features(3))
+    (report,) = _look(world)
+    figures = MonitorFigures(monitor=world.monitors.get("watch"), waiting=0, closed=report)
+    told = {one.name: one.samples for one in joint_families([figures], most=5)}
+    info = window_info(report)
+    assert info.drifted == ["numbers together"]
+    assert info.together[0].startswith("numbers together: drifted: domain classifier 0.")
+    assert {"domain_classifier": 1.0}.items() <= {
+        sample.labels["measure"]: sample.value for sample in told["flyball_monitor_joint_drifted"]
+    }.items()
+
+
+def test_a_backtest_says_when_it_would_have_fired() -> None:
+    days = [_features(20 + day, together=-0.8 if day >= 8 else 0.8, rows=300) for day in range(10)]
+    times = [day * DAY + row * DAY // 300 for day in range(10) for row in range(300)]
+    table = pa.table({"at": times, **{name: [value for day in days for value in day[name]] for name in FEATURES}})
+    draft = {"monitor": "draft", "endpoint": "live", "model": "model", "window": "1d", "label_maturity": "1d"}
+    roles = Roles(time="at")
+    asked: dict[str, object] = {"multivariate": {}}
+    for rules, fired in ((asked, [8 * DAY]), ({}, [])):
+        found = backtest_tables(
+            parse_monitor({**draft, **rules}), log_table(table, roles), roles=roles, until_ms=5 * DAY
+        )
+        assert [one.window_start_ms for one in found.draft.fired] == fired

@@ -15,6 +15,7 @@ from flyball.monitoring.baselines import Baseline, quality_baseline
 from flyball.monitoring.entities import Role
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.multivariate.evidence import sample_for_evidence
 from flyball.monitoring.quality_rules import QualityRules
 from flyball.monitoring.reference_columns import table_summary_of
 from flyball.monitoring.references import Reference, References
@@ -77,7 +78,11 @@ class TableHistory:
         return self.has_labels
 
     def reference(self, monitor: Monitor, version: int) -> Reference:  # noqa: ARG002 -- one table, one version
-        return reference_of(self.normal, monitor.quality, block_ms=monitor.block_ms)
+        found = reference_of(self.normal, monitor.quality, block_ms=monitor.block_ms)
+        if monitor.multivariate is None:
+            return found
+        bare = _bare(self.normal)
+        return replace(found, rows=sample_for_evidence(bare, bare.column_names))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,9 +139,7 @@ def log_table(table: pa.Table, roles: Roles) -> pa.Table:
 
 def reference_of(table: pa.Table, rules: QualityRules, *, block_ms: int) -> Reference:
     """Return what a stretch of history (in the schema of the log) is the measure of: its profile and its own quality."""
-    names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
-    bare = table.select(names).rename_columns([name.removeprefix(FEATURE_PREFIX) for name in names])
-    profile = profile_table(bare)
+    profile = profile_table(_bare(table))
     known_inputs = Reference(profile=profile, inputs=table_summary_of(profile))
     known = table.filter(pc.field(LABEL).is_valid() & pc.field(PREDICTION).is_valid())
     if not known.num_rows:
@@ -146,6 +149,11 @@ def reference_of(table: pa.Table, rules: QualityRules, *, block_ms: int) -> Refe
     except InvalidInput as error:
         return replace(known_inputs, missing={EvidenceKind.BASELINE: error.message})
     return replace(known_inputs, baseline=Baseline.from_json(shown))
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    names = [name for name in table.column_names if name.startswith(FEATURE_PREFIX)]
+    return table.select(names).rename_columns([name.removeprefix(FEATURE_PREFIX) for name in names])
 
 
 def _features(table: pa.Table, roles: Roles) -> Iterator[tuple[str, pa.ChunkedArray]]:

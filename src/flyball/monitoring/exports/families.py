@@ -9,6 +9,7 @@ import flyball
 from flyball.kernel.telemetry import Family, FamilyKind, Sample
 from flyball.monitoring.entities import AlertKind, WindowReport
 from flyball.monitoring.exports.figures import Figures, MonitorFigures, Standing
+from flyball.monitoring.exports.joint import joint_families
 from flyball.monitoring.exports.per_feature import feature_families
 from flyball.monitoring.exports.quality import part_families, quality_families
 from flyball.monitoring.exports.rate import rate_families
@@ -25,6 +26,7 @@ def families(figures: Figures, *, features: int) -> list[Family]:
         *installation_families(figures),
         *monitor_families(figures.monitors),
         *feature_families(figures.monitors, most=features),
+        *joint_families(figures.monitors, most=features),
         *part_families(figures.monitors, most=features),
     ]
 

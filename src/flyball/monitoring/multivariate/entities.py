@@ -42,9 +42,9 @@ class JointMeasure:
 
     @property
     def strength(self) -> float:
-        """The effect in units of its threshold; of the classifier both are counted from one half."""
+        """The effect in units of its threshold; of the classifier the lower bound, and both counted from one half."""
         if self.measure is JointMeasureName.CLASSIFIER:
-            return max(0.0, self.effect - 0.5) / max(self.threshold - 0.5, 0.01)
+            return max(0.0, (self.lower or 0.0) - 0.5) / max(self.threshold - 0.5, 0.01)
         return abs(self.effect) / self.threshold
 
     @property

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from flyball.monitoring.multivariate.entities import JointDrift
 from flyball.monitoring.multivariate.judging import judge_samples
-from flyball.monitoring.multivariate.rules import FIELD, MultivariateRules
+from flyball.monitoring.multivariate.rules import MultivariateRules
 from flyball.monitoring.multivariate.samples import RowSample, draw_places, sample_of
 from flyball.monitoring.multivariate.tables import columns_of
 from flyball.monitoring.schema import FEATURE_PREFIX, TENSOR_PREFIX
@@ -19,7 +19,6 @@ NO_SAMPLE = (
     "the version carries no sample of rows: describe it again (`flyball model describe`), where its training data is"
 )
 NOTHING_SERVED = "nothing that the version's sample of rows knows was served"
-NOT_ASKED = f"not judged: the monitor's file has no '{FIELD}:'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,8 @@ class WindowInfo(Shape):
 
     `accuracy` is that value when the metric is accuracy. `estimated` and its bounds are what was to be expected without labels.
     `revision` counts the window's reports; `coverage` is the labelled share of its rows. `outputs` says how the answers moved
-    where they did; `alarm` what is known of the rate of drift alarms, empty where none is wanted.
+    where they did; `alarm` what is known of the rate of drift alarms, empty where none is wanted. `drifted` names features, and
+    what changed that no single feature shows; `together` says of everything that was looked at in that way what was found.
     """
 
     start_ms: int
@@ -111,6 +112,7 @@ class WindowInfo(Shape):
     unknown: dict[str, str]
     outputs: list[str] = msgspec.field(default_factory=list)
     alarm: str = ""
+    together: list[str] = msgspec.field(default_factory=list)
 
 
 class RevisionInfo(Shape):
