@@ -75,3 +75,14 @@ def test_the_client_and_the_command_line_start_without_heavy_libraries() -> None
 @pytest.mark.parametrize("module", sorted(set(COMMANDS.values())))
 def test_a_command_is_loaded_without_heavy_libraries(module: str) -> None:
     assert not loaded_after(module) & HEAVY
+
+
+def test_a_model_server_starts_without_what_few_requests_need() -> None:
+    program = """
+import sys
+import flyball.server.inference.standalone, flyball.server.inference.process, flyball.server.inference.grpc_server
+seldom = {"pandas", "sklearn", "scipy", "onnxruntime", "duckdb", "sqlalchemy", "alembic", "pyarrow.compute", "pyarrow.dataset"}
+print(*sorted(seldom & sys.modules.keys()))
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []

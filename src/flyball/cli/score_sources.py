@@ -91,7 +91,7 @@ def input_here(source: str, *, beside: Path) -> Iterator[InputHere]:
 
 def _require_rows(path: Path, version: datasets.Dataset) -> None:
     """Check a file against the identity of a dataset version, which covers its bytes and its schema."""
-    from flyball.serving.score_part import digest_of
+    from flyball.serving.score_model import digest_of
 
     columns: list[JsonValue] = [
         {"name": one.name, "type": one.type, "nullable": one.nullable} for one in version.columns

@@ -17,7 +17,8 @@ from flyball.kernel.runners import PartRunner
 from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.score_capture import CaptureOrder
 from flyball.serving.score_input import CSV, PARQUET, Part, cut_parts, find_files
-from flyball.serving.score_part import DRAFT, PartDone, check_kept, digest_of, part_file, sync_file
+from flyball.serving.score_model import digest_of
+from flyball.serving.score_part import DRAFT, PartDone, check_kept, part_file, sync_file
 from flyball.serving.score_work import ScoreOrder, done_of, piece_of
 
 MANIFEST = "manifest.json"

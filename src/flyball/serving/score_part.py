@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -18,6 +17,7 @@ from flyball.kernel.errors import FlyballError, InvalidInput
 from flyball.serving.score import answers_of, columns_of
 from flyball.serving.score_capture import CaptureOrder, captured_file, record_of
 from flyball.serving.score_input import Part, read_part
+from flyball.serving.score_model import digest_of
 from flyball.serving.served_model import ServedModel
 
 DRAFT = ".draft"
@@ -88,12 +88,6 @@ def check_kept(keep: Sequence[str]) -> None:
 def _in_file(message: str, part: Part) -> str:
     counted = _ROW.sub(lambda found: f"row {int(found.group(1)) + part.first_row + 1}", message)
     return f"{part.path}: {counted}"
-
-
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_file(path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flyball.kernel.errors import InvalidInput
 from flyball.server.inference.datatypes import plain
@@ -120,12 +119,16 @@ def _column(spec: ColumnSpec | None, name: str, cells: Sequence[str]) -> Array:
 
 def _numbers(name: str, cells: pa.StringArray) -> Array:
     """Read numbers; an empty cell is a missing one."""
+    import pyarrow.compute as pc  # five megabytes, which a server that nobody sends CSV to does without
+
     trimmed = pc.utf8_trim_whitespace(cells)
     return _cast(name, pc.if_else(pc.equal(trimmed, ""), "nan", trimmed), pa.float64(), "number")
 
 
 def _integers(name: str, cells: pa.StringArray) -> Array:
     """Read integers; those that are written as floats are left to the signature, which knows whether they are whole."""
+    import pyarrow.compute as pc
+
     trimmed = pc.utf8_trim_whitespace(cells)
     if pc.all(pc.match_substring_regex(trimmed, "^-?[0-9]+$")).as_py():
         return _cast(name, trimmed, pa.int64(), "64-bit integer")
@@ -133,12 +136,14 @@ def _integers(name: str, cells: pa.StringArray) -> Array:
 
 
 def _truths(name: str, cells: pa.StringArray) -> Array:
+    import pyarrow.compute as pc
+
     return _cast(name, pc.utf8_trim_whitespace(cells), pa.bool_(), "boolean (true or false)")
 
 
 def _cast(name: str, cells: pa.StringArray, kind: pa.DataType, what: str) -> Array:
     try:
-        return np.asarray(pc.cast(cells, kind).to_numpy(zero_copy_only=False))
+        return np.asarray(cells.cast(kind).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         row, cell = _first_bad(cells, kind)
         raise InvalidInput(f"column '{name}': row {row} ({cell!r}) is no {what}", field=name) from None
@@ -147,7 +152,7 @@ def _cast(name: str, cells: pa.StringArray, kind: pa.DataType, what: str) -> Arr
 def _first_bad(cells: pa.StringArray, kind: pa.DataType) -> tuple[int, str]:
     for row, cell in enumerate(cells.to_pylist()):
         try:
-            pc.cast(pa.scalar(cell), kind)
+            cells[row : row + 1].cast(kind)
         except pa.ArrowInvalid:
             return row, cell[:40]
     raise AssertionError("a column cannot be cast, and each of its cells can")
