@@ -28,6 +28,7 @@ from flyball.monitoring.entities import (
     WindowReport,
     WindowState,
 )
+from flyball.monitoring.label_columns import LabelColumns
 from flyball.monitoring.monitor import DriftRules, Monitor
 from flyball.monitoring.multivariate.conformance import a_joint_drift
 from flyball.monitoring.ports import (
@@ -216,7 +217,8 @@ class LabelStoreConformance:
 
     def test_labels_are_found_by_the_time_of_their_prediction(self, store: LabelStore) -> None:
         store.add("live", [a_label("a", event_ms=10), a_label("b", event_ms=20)])
-        assert store.within("live", start_ms=10, end_ms=20) == [a_label("a", event_ms=10)]
+        assert store.within("live", start_ms=10, end_ms=20) == LabelColumns.of([a_label("a", event_ms=10)])
+        assert store.within("live", start_ms=30, end_ms=40) == LabelColumns()
         assert store.count("live", start_ms=10, end_ms=21) == 2
         assert store.count("other", start_ms=0, end_ms=99) == 0
 

@@ -27,6 +27,7 @@ from flyball.monitoring.entities import (
     StoredLabel,
     Stream,
 )
+from flyball.monitoring.label_columns import LabelColumns
 from flyball.monitoring.labels import Repeat, captured_labels, plan_labels
 from flyball.monitoring.monitor import check_name
 from flyball.monitoring.ports import LabelStore, PredictionStore
@@ -191,7 +192,7 @@ class PredictionLog:
         with self._artifacts.blobs.fetch(segment.digest) as path:
             table = read_span(path, start_ms=segment.min_ms, end_ms=segment.max_ms + 1, columns=None)
         mine = table.filter((pc.field("prediction_id") == prediction_id) & (pc.field("role") != Role.SHADOW))
-        return join_labels(mine, self._labels.find(endpoint, [prediction_id]).values())
+        return join_labels(mine, LabelColumns.of(self._labels.find(endpoint, [prediction_id]).values()))
 
     def label_history(self, endpoint: str, prediction_id: str) -> list[StoredLabel]:
         """Return all revisions of a prediction's label, oldest first."""

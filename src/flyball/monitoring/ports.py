@@ -22,6 +22,7 @@ from flyball.monitoring.entities import (
     Window,
     WindowReport,
 )
+from flyball.monitoring.label_columns import LabelColumns
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.stretches import Stretch
 
@@ -157,7 +158,7 @@ class LabelStore(Protocol):
         """Keep labels; each replaces the revision before it as the newest."""
         ...
 
-    def within(self, endpoint: str, *, start_ms: int, end_ms: int) -> list[StoredLabel]:
+    def within(self, endpoint: str, *, start_ms: int, end_ms: int) -> LabelColumns:
         """Return the newest label of each labelled prediction of a span of event time."""
         ...
 

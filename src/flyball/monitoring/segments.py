@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flyball.kernel.errors import Corrupted
-from flyball.monitoring.entities import Segment, StoredLabel
+from flyball.monitoring.entities import LabelValue, Segment
+from flyball.monitoring.label_columns import LabelColumns
 from flyball.monitoring.schema import FIXED, LABEL, PREDICTION, SCORE
 
 LABEL_TIME = "label_time_ms"
@@ -82,21 +83,20 @@ def sort_by_time(table: pa.Table) -> pa.Table:
     return table.sort_by([("time_ms", "ascending"), ("prediction_id", "ascending"), ("version", "ascending")])
 
 
-def join_labels(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.Table:
+def join_labels(table: pa.Table, labels: LabelColumns) -> pa.Table:
     """Append `label` (null where there is none, else of the prediction's type) and `label_time_ms`."""
-    known = list(labels)
-    kind = _label_type(table, known)
+    kind = _label_type(table, labels.values)
     text = pa.types.is_string(kind)
-    values = pa.array([str(label.value) if text else label.value for label in known], type=kind)
-    times = pa.array([label.time_ms for label in known], type=pa.int64())
-    names = pa.array([label.prediction_id for label in known], type=pa.string())
+    values = pa.array(list(map(str, labels.values)) if text else labels.values, type=kind)
+    times = pa.array(labels.times_ms, type=pa.int64())
+    names = pa.array(labels.prediction_ids, type=pa.string())
     places = pc.index_in(table.column("prediction_id"), value_set=names)
     return table.append_column(LABEL, values.take(places)).append_column(LABEL_TIME, times.take(places))
 
 
-def _label_type(table: pa.Table, labels: Iterable[StoredLabel]) -> pa.DataType:
+def _label_type(table: pa.Table, values: Sequence[LabelValue]) -> pa.DataType:
     kind = table.schema.field(PREDICTION).type
-    if pa.types.is_integer(kind) and not all(float(label.value).is_integer() for label in labels):
+    if pa.types.is_integer(kind) and not all(float(value).is_integer() for value in {*values}):
         return pa.float64()
     return kind
 

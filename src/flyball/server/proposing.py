@@ -63,8 +63,9 @@ def _traffic(platform: Platform, endpoint: str) -> TrafficFacts:
     rows = log.predictions.count(endpoint, start_ms=start, end_ms=end)
     count = log.labels.count(endpoint, start_ms=start, end_ms=end)
     since = start if count <= MOST_LABELS else end - (end - start) * MOST_LABELS // count
-    delays = [one.time_ms - one.event_ms for one in log.labels.within(endpoint, start_ms=since, end_ms=end)]
-    return TrafficFacts(rows=rows, span_ms=end - start, label_delays_ms=np.asarray(delays, dtype=np.int64))
+    labels = log.labels.within(endpoint, start_ms=since, end_ms=end)
+    delays = np.asarray(labels.times_ms, dtype=np.int64) - np.asarray(labels.events_ms, dtype=np.int64)
+    return TrafficFacts(rows=rows, span_ms=end - start, label_delays_ms=delays)
 
 
 def _written(platform: Platform, endpoint: Endpoint) -> dict[str, object]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 
+import msgspec
 from sqlalchemy import ColumnElement, Row, and_, bindparam, func, insert, select, update
 
 from flyball.kernel.canonical import canonical_json
 from flyball.kernel.db import Database
-from flyball.monitoring.entities import StoredLabel
+from flyball.monitoring.entities import LabelValue, StoredLabel
+from flyball.monitoring.label_columns import LabelColumns
 from flyball.monitoring.ports import Grid
 from flyball.monitoring.sql.dialect import in_pages, start_of_number, window_number
 from flyball.monitoring.tables import labels
+
+_decode = msgspec.json.Decoder(LabelValue).decode
 
 
 class SqlLabelStore:
@@ -40,11 +43,14 @@ class SqlLabelStore:
                 connection.execute(update(labels).where(mine).values(newest=False), outdated)
             connection.execute(insert(labels), [_row(endpoint, label) for label in labels_])
 
-    def within(self, endpoint: str, *, start_ms: int, end_ms: int) -> list[StoredLabel]:
+    def within(self, endpoint: str, *, start_ms: int, end_ms: int) -> LabelColumns:
+        wanted = select(labels.c.prediction_id, labels.c.value, labels.c.time_ms, labels.c.event_ms)
         with self._database.read() as connection:
-            return [
-                _label(row) for row in connection.execute(select(labels).where(_within(endpoint, start_ms, end_ms)))
-            ]
+            rows = connection.execute(wanted.where(_within(endpoint, start_ms, end_ms))).all()
+        if not rows:
+            return LabelColumns()
+        names, values, times, events = zip(*rows, strict=True)
+        return LabelColumns(prediction_ids=names, values=tuple(map(_decode, values)), times_ms=times, events_ms=events)
 
     def count(self, endpoint: str, *, start_ms: int, end_ms: int) -> int:
         query = select(func.count()).select_from(labels).where(_within(endpoint, start_ms, end_ms))
@@ -87,7 +93,7 @@ def _label(row: Row[tuple[object, ...]]) -> StoredLabel:
     return StoredLabel(
         prediction_id=row.prediction_id,
         revision=row.revision,
-        value=json.loads(row.value),
+        value=_decode(row.value),
         time_ms=row.time_ms,
         event_ms=row.event_ms,
         arrival=row.arrival,
