@@ -36,6 +36,10 @@ def calibrate(name: str, since: str, until: str, version: int | None, *, show: b
     What lies in that time counts as normal: leave out what was not. The worker computes it; `flyball monitor study` shows how
     far it is, and what came of it.
     """
+    if show and (since or until or version is not None or not wait):
+        raise InvalidInput(
+            "--show shows the calibration in use; it takes no --since, --until, --version or --no-wait", field="show"
+        )
     client = Client()
     if show:
         found = client.call("GET", api("monitors", name, "calibration"), response=shapes.CalibrationInfo)
@@ -84,8 +88,15 @@ def backtest(  # noqa: PLR0917 -- one option each
     Over the prediction log the worker computes it; `flyball monitor study` shows how far it is, and what came of it.
     """
     until_ms = _moment(reference_until, "reference_until")
+    columns = (time_column, prediction, label, score)
+    if history is None and (reference or any(columns)):
+        raise InvalidInput(
+            "--time, --prediction, --label, --score and --reference are about a file; name it with --history",
+            field="history",
+        )
+    if history is not None and not wait:
+        raise InvalidInput("a file is replayed here, not by the server: leave --no-wait out", field="wait")
     if history is not None:
-        columns = (time_column, prediction, label, score)
         found = _on_files(path, against, history, columns=columns, reference=(reference, until_ms), incidents=incidents)
         show_backtest(found, as_json=as_json, html=html)
         return

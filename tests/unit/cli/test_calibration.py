@@ -158,3 +158,12 @@ def test_a_window_that_was_never_reported_is_an_error_and_none_at_all_is_said(
     run("monitor", "set", str(path))
     assert run("monitor", "report", "elsewhere") == ""
     assert "has reported no window that starts at 5" in run("monitor", "revisions", "elsewhere", "5", status=1)
+
+
+def test_options_that_would_say_nothing_are_refused(run: Callable[..., str], document: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history.parquet"
+    history.write_bytes(b"")
+    assert "--show shows" in run("monitor", "calibrate", "watch", "--show", "--since", "1970-01-02", status=1)
+    assert "name it with --history" in run("monitor", "backtest", str(document), "--label", "truth", status=1)
+    refused = run("monitor", "backtest", str(document), "--history", str(history), "--no-wait", status=1)
+    assert "leave --no-wait out" in refused

@@ -1,7 +1,7 @@
 // The page: read what the API says, show it, and pass a person's decision on.
 
 import { api, name } from "./api.js";
-import { accuracyChart } from "./charts.js";
+import { metricOf, qualityChart } from "./charts.js";
 import { day, element, legend, moment, short, soft, state, table, text, words } from "./elements.js";
 import { drawMonitor, drawResult, readMonitor } from "./monitor.js";
 
@@ -75,15 +75,18 @@ function showEndpoints(endpoints, unmonitored, monitors) {
   const watched = (one) => bare.has(one.name)
     ? element("span", "not monitored", { class: "bad", title: `flyball monitor init ${one.name} --set` }) : element("div", of(one), { class: "links" });
   const routes = (one) => one.routes.map((route) => `${route.role} v${route.version} ${Math.round(route.share * 100)} %`).join(", ");
-  show("endpoints", [endpoints, unmonitored, monitors.map((one) => one.name)], () => table(["endpoint", "model", "answers", "state", "monitor"], endpoints.map((one) => [
+  const elsewhere = monitors.filter((each) => !endpoints.some((one) => one.name === each.endpoint && one.model === each.model));
+  const waiting = elsewhere.length
+    ? element("p", ["Monitors of what no endpoint here answers: ", elsewhere.map((each) => [link(each.name), " "])], { class: "soft" }) : null;
+  show("endpoints", [endpoints, unmonitored, monitors.map((one) => one.name)], () => element("div", [waiting, table(["endpoint", "model", "answers", "state", "monitor"], endpoints.map((one) => [
     one.name, one.model, text(routes(one)), one.error ? element("span", one.error, { class: "bad" }) : state(one.ready ? "ready" : "starting"), watched(one)]),
-  "None yet."));
+  "None yet.")]));
 }
 
 function showQuality(monitored) {
   const figure = ({ loop, windows }) => element("figure", [
-    legend([element("strong", `loop ${loop.name}`), element("strong", ["monitor ", link(loop.monitor)])]),
-    element("div", accuracyChart(windows) ?? soft("No window has enough labels yet."), { class: "scroll" })]);
+    legend([element("strong", `loop ${loop.name}`), element("strong", ["monitor ", link(loop.monitor)])], metricOf(windows)),
+    element("div", qualityChart(windows) ?? soft("No window has enough labels yet."), { class: "scroll" })]);
   show("quality", monitored, () => monitored.length ? element("div", monitored.map(figure)) : soft("No loop yet."));
 }
 
@@ -202,6 +205,7 @@ async function showResult(study) {
 
 async function refreshMonitor(monitor, me) {
   const found = await readMonitor(monitor);
+  if (monitorPage() !== monitor) return;  // somebody went on meanwhile
   const tools = { may: me.permissions.includes("monitors:write"), button, showResult };
   show("monitor", found, () => element("div", drawMonitor(found, tools)));
 }
@@ -222,6 +226,11 @@ async function refreshOverview(me) {
   showSilences(silences, me);
 }
 
+function turnTo(monitor) {
+  $("content").hidden = Boolean(monitor);
+  $("monitor-page").hidden = !monitor;
+}
+
 async function refresh() {
   try {
     const me = await api("GET", "me");
@@ -229,10 +238,10 @@ async function refresh() {
     await (monitor ? refreshMonitor(monitor, me) : refreshOverview(me));
     $("who").textContent = me.identity;
     $("notice").hidden = true;
-    $("content").hidden = Boolean(monitor);
-    $("monitor-page").hidden = !monitor;
+    turnTo(monitor);
     return true;
   } catch (error) {
+    turnTo(monitorPage());
     complain(error);
     return false;
   }
@@ -243,5 +252,10 @@ if (await refresh()) {
   // Links in notices lead to their alert, which was not there yet when the browser looked for it.
   document.getElementById(window.location.hash.slice(1))?.scrollIntoView();
 }
-window.addEventListener("hashchange", () => { $("study-result").replaceChildren(); refresh().then(() => window.scrollTo(0, 0)); });
+window.addEventListener("hashchange", () => {
+  // What belongs to the page before must not stand under another name.
+  shown.delete("monitor");
+  for (const id of ["monitor", "study-result"]) $(id).replaceChildren();
+  refresh().then(() => window.scrollTo(0, 0));
+});
 setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_MS);

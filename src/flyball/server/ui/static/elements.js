@@ -46,9 +46,9 @@ export function table(header, rows, nothing) {
   return element("div", element("table", [head, body]), { class: "scroll" });
 }
 
-// What the lines and marks of a chart of accuracy mean.
-export function legend(title) {
-  const keys = [["", "accuracy"], ["key-band", "its interval"], ["key-base", "baseline"], ["key-expected", "expected without labels"], ["key-drop", "dropped"]];
+// What the lines and marks of a chart of quality mean.
+export function legend(title, metric) {
+  const keys = [["", metric.replaceAll("_", " ")], ["key-band", "its interval"], ["key-base", "baseline"], ["key-expected", "expected without labels"], ["key-drop", "dropped"]];
   return element("figcaption", [title, keys.map(([key, label]) => element("span", label, { class: key }))]);
 }
 

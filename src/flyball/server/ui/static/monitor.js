@@ -1,7 +1,7 @@
 // The page of one monitor: its windows, what the newest showed, what its alarms rest on, and its backtests.
 
 import { api } from "./api.js";
-import { accuracyChart } from "./charts.js";
+import { metricOf, qualityChart } from "./charts.js";
 import { bad, day, element, figure, folded, legend, lines, moment, percent, section, short, soft, span, state, table, text } from "./elements.js";
 
 const OPEN = ["queued", "running"];
@@ -19,7 +19,7 @@ export function drawMonitor(found, tools) {
   const newest = found.reports[0];
   return [
     head(found.info),
-    section("Accuracy by window", chart(found.windows)),
+    section("Quality by window", chart(found.windows)),
     section(newest ? `The newest window, from ${starts(newest)}` : "The newest window",
       newest ? windowDetail(newest) : soft("None was judged yet: a window is judged when traffic has passed its end.")),
     section("The last 60 windows", windowTable(found.reports)), soft("Quality and what was expected without labels, with their bounds; drift as effect, of features and of the answers. Point at an “unknown” for its reason."),
@@ -32,14 +32,13 @@ export function drawMonitor(found, tools) {
 function head(info) {
   const through = info.matured_through_ms < 0 ? "nothing is judged to the end yet" : `judged to the end through ${moment(info.matured_through_ms)}`;
   return element("div", [
-    element("p", element("a", "← Overview", { href: "#" })),
     element("h2", info.name, { class: "name" }),
     soft(`Endpoint ${info.endpoint}, model ${info.model}, windows of ${span(info.window_ms)}, labels are waited for ${span(info.label_maturity_ms)}; ${through}.`)]);
 }
 
 function chart(windows) {
-  const drawn = accuracyChart(windows);
-  return drawn ? element("figure", [legend([]), element("div", drawn, { class: "scroll" })]) : soft("No window has an accuracy yet.");
+  const drawn = qualityChart(windows);
+  return drawn ? element("figure", [legend([], metricOf(windows)), element("div", drawn, { class: "scroll" })]) : soft("No window has enough labels yet.");
 }
 
 // -- windows
