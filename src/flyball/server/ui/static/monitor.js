@@ -60,6 +60,7 @@ function expected(report) {
 const faultText = (one) => `${one.feature ? `${one.feature}: ` : ""}${one.detail}`;
 const moved = (list) => list.filter((one) => one.drifted);
 const driftText = (one) => `${one.feature} ${figure(one.effect)}`;
+const shortly = (one) => (one.subject ? `${one.subject}${one.named.length ? ` (${one.named.slice(0, 2).map((by) => by.name).join(", ")})` : ""}` : driftText(one));
 
 function data(report) {
   if (report.faults.length) return element("div", report.faults.slice(0, 4).map((one) => element("div", faultText(one))), { class: "bad" });
@@ -68,7 +69,7 @@ function data(report) {
 
 function drift(list, unknown) {
   const shown = moved(list);
-  if (shown.length) return lines([...shown.slice(0, 3).map(driftText), ...(shown.length > 3 ? [`and ${shown.length - 3} more`] : [])]);
+  if (shown.length) return lines([...shown.slice(0, 3).map(shortly), ...(shown.length > 3 ? [`and ${shown.length - 3} more`] : [])]);
   return unknown && !list.length ? element("span", "unknown", { class: "soft", title: unknown }) : "none";
 }
 
@@ -77,7 +78,7 @@ const starts = (one) => (one.start_ms % 86400e3 || one.end_ms % 86400e3 ? moment
 function windowTable(reports) {
   return table(["window", "rows", "labels", "quality", "expected", "data", "drift", "answers"], reports.map((one) => [
     element("span", starts(one), { title: `${one.state}, revision ${one.revision}, version ${one.version ?? "unknown"}` }), one.rows,
-    one.rows ? percent(one.labelled / one.rows) : "–", quality(one), expected(one), text(data(one)), drift(one.drift, one.unknown.drift),
+    one.rows ? percent(one.labelled / one.rows) : "–", quality(one), expected(one), text(data(one)), drift([...one.drift, ...(one.joint ?? [])], one.unknown.drift),
     drift(one.outputs, one.unknown.outputs)]), "None yet.");
 }
 
@@ -85,6 +86,13 @@ function measured(list, nothing) {
   return table(["", "measure", "effect", "threshold", "p", ""], list.map((one) => [
     one.feature, one.measure, figure(one.effect), figure(one.threshold), one.p_value === null ? "–" : figure(one.p_value),
     one.drifted ? bad("drifted") : ""]), nothing);
+}
+
+function together(list) {
+  return table(["", "measure", "effect", "threshold", "p", "told apart by", ""], list.flatMap((one) => one.measures.map((each, place) => [
+    place ? "" : one.subject, each.measure.replaceAll("_", " "), each.lower === null ? figure(each.effect) : between({ ...each, value: each.effect }),
+    figure(each.threshold), figure(each.p_value), place ? "" : one.named.map((by) => `${by.name} ${percent(by.share)}`).join(", "),
+    each.beyond ? bad("drifted") : ""])), "");
 }
 
 function statement(alarms) {
@@ -108,6 +116,7 @@ function windowDetail(report) {
     element("h3", "Answers"), measured(report.outputs, report.unknown.outputs ?? "It is not known what this version answered before release."),
     element("h3", "Features"), measured(report.drift.slice(0, 12), report.unknown.drift ?? "None is watched."),
     report.drift.length > 12 ? folded(`all ${report.drift.length} features`, measured(report.drift, "")) : null,
+    report.joint?.length ? element("h3", "Together") : null, report.joint?.length ? together(report.joint) : null,
     element("h3", "Alarm"), statement(report.alarms),
     said.length ? element("h3", "Labels, slices and groups") : null, said.length ? lines(said) : null,
     Object.keys(report.unknown).length ? folded("What could not be judged", facts(report.unknown), true) : null,
