@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +25,7 @@ from flyball.monitoring.figures import (
 )
 from flyball.monitoring.inputs import ALARM_RATE, DATA, DRIFT, InputFindings, judge_inputs, summarise_traffic
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.multivariate.calibrating import by_calibration
 from flyball.monitoring.multivariate.windows import WindowJoint, judge_joint
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.quality_rules import ACCURACY
@@ -140,7 +141,18 @@ def _judge_joint(table: pa.Table, *, monitor: Monitor, reference: Reference, fin
     if findings.joint.unknown:
         findings.unknown[MULTIVARIATE] = findings.joint.unknown
     elif monitor.alarms.stated:
-        findings.unknown[f"{MULTIVARIATE} {ALARM_RATE}"] = NO_RATE
+        _hold_to_rate(findings, reference)
+
+
+def _hold_to_rate(findings: _Findings, reference: Reference) -> None:
+    """Judge by the calibration of features together, where there is one that says something, and else say that nobody knows the rate."""
+    made = None if reference.yardstick is None else reference.yardstick.calibration.joint
+    if made is None or made.reason:
+        findings.unknown[f"{MULTIVARIATE} {ALARM_RATE}"] = (
+            f"{NO_RATE}: {'not calibrated' if made is None else made.reason}"
+        )
+        return
+    findings.joint = replace(findings.joint, drift=by_calibration(findings.joint.drift, made))
 
 
 def _unwatched(findings: _Findings) -> Mapping[str, str]:

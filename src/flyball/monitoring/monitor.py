@@ -147,6 +147,12 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             return DAY_MS
         return max(1, self.window_ms // BLOCKS_OF_SHORT_WINDOW)
 
+    @property
+    def feature_chance(self) -> float:
+        """The chance of a false alarm of a window's features, each for itself; half of what there is where they are judged together too."""
+        chance = self.alarms.chance(self.window_ms)
+        return chance if self.multivariate is None else chance / 2
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return the file's content, defaults filled in."""
         content: dict[str, JsonValue] = msgspec.to_builtins(self)

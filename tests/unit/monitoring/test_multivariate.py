@@ -13,6 +13,7 @@ from flyball.datasets.profiling import profile_table
 from flyball.kernel.errors import InvalidInput
 from flyball.monitoring.backtest.files import backtest_tables
 from flyball.monitoring.backtest.histories import Roles, log_table
+from flyball.monitoring.calibration.verbs import CalibrationRequest
 from flyball.monitoring.entities import AlertKind, AlertState, WindowReport
 from flyball.monitoring.exports.figures import MonitorFigures
 from flyball.monitoring.exports.joint import joint_families
@@ -240,3 +241,60 @@ def test_a_backtest_says_when_it_would_have_fired() -> None:
             parse_monitor({**draft, **rules}), log_table(table, roles), roles=roles, until_ms=5 * DAY
         )
         assert [one.window_start_ms for one in found.draft.fired] == fired
+
+
+def _weeks(days: int, *, turned_from: int = 10**6) -> pa.Table:
+    """Return a table of days: on two of seven price hardly follows demand, which is as usual there as anything."""
+    parts = []
+    for day in range(days):
+        together = -0.8 if day >= turned_from else 0.3 if day % 7 >= 5 else 0.8
+        parts.append(_features(500 + day, together=together, rows=150))
+    times = [day * DAY + row * DAY // 150 for day in range(days) for row in range(150)]
+    return pa.table({"at": times, **{name: [value for one in parts for value in one[name]] for name in FEATURES}})
+
+
+def test_with_a_stated_rate_what_is_usual_in_the_history_does_not_alarm_and_what_is_not_does() -> None:
+    draft = {
+        "monitor": "draft",
+        "endpoint": "live",
+        "model": "model",
+        "window": "1d",
+        "label_maturity": "1d",
+        "multivariate": {},
+    }
+    roles, table = Roles(time="at"), log_table(_weeks(56, turned_from=52), Roles(time="at"))
+    stated = parse_monitor({**draft, "alarms": {"false_alarms": "1 per 20d"}})
+    found = backtest_tables(stated, table, roles=roles, until_ms=42 * DAY).draft
+    assert [one.window_start_ms // DAY for one in found.fired] == [52]
+    assert all("multivariate alarm rate" not in one.unknown for one in found.windows)
+    by_file = backtest_tables(parse_monitor(draft), table, roles=roles, until_ms=42 * DAY).draft
+    assert 47 in {one.window_start_ms // DAY for one in by_file.fired}  # day 5 of the seventh week
+
+
+def test_a_history_too_short_for_the_rate_says_so() -> None:
+    draft = {"monitor": "draft", "endpoint": "live", "model": "model", "window": "1d", "label_maturity": "1d"}
+    rules = {"multivariate": {}, "alarms": {"false_alarms": "1 per 20d"}}
+    table = log_table(_weeks(16), Roles(time="at"))
+    found = backtest_tables(parse_monitor({**draft, **rules}), table, roles=Roles(time="at"), until_ms=14 * DAY).draft
+    reason = found.windows[0].unknown["multivariate alarm rate"]
+    assert reason.endswith("history too short: 13 windows, 39 are needed")
+
+
+def test_a_calibration_on_the_log_holds_features_together_too(world: World) -> None:
+    _learn(world, _features(1))
+    world.set_monitor(multivariate={}, alarms={"false_alarms": "1 per 4d"})
+    for day in range(12):
+        _serve(world, day, _features(40 + day, rows=150))
+    made = world.monitors.calibrations.run(
+        world.monitors.get("watch"), CalibrationRequest(), actor="user:tester", fence=lambda: None
+    )
+    assert made.joint is not None
+    assert (made.joint.reason, made.joint.chance, made.joint.needed) == ("", 0.125, 7)
+    assert {one.measure for one in made.joint.thresholds} == {
+        JointMeasureName.CLASSIFIER,
+        JointMeasureName.RECONSTRUCTION,
+    }
+    report = _look(world)[-1]
+    (joint,) = report.joint
+    limits = {one.measure: one.threshold for one in made.joint.thresholds}
+    assert {one.measure: one.threshold for one in joint.measures} == limits

@@ -16,6 +16,7 @@ from flyball.monitoring.backtest.results import Backtest, Fired, Incident, Rate,
 from flyball.monitoring.calibration.entities import Calibration
 from flyball.monitoring.calibration.history import Span, thresholds_on, whole_windows
 from flyball.monitoring.calibration.judging import yardstick_of
+from flyball.monitoring.calibration.together import with_joint
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import AlertKind, Window, WindowReport, WindowState
 from flyball.monitoring.findings import new_findings, shown
@@ -154,7 +155,8 @@ def _calibrate(
     span = whole_windows(monitor, first, min(end, until_ms), features=len(reference.profile.columns))
     step = max(monitor.window_ms, DAY_MS) * 8
     tables = (past.read(at, min(at + step, span.end_ms)) for at in range(span.start_ms, span.end_ms, step))
-    return thresholds_on(tables, span, monitor=monitor, version=version, profile=reference.profile).calibration
+    made = thresholds_on(tables, span, monitor=monitor, version=version, profile=reference.profile).calibration
+    return with_joint(made, past.read, span, monitor=monitor, reference=reference.rows)
 
 
 def _judge(monitor: Monitor, history: History, table: pa.Table, start_ms: int, reference: Reference) -> WindowReport:

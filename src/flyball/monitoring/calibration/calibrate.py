@@ -152,7 +152,7 @@ def backcheck(monitor: Monitor, cells: Cells, chance: float) -> Backcheck | None
 
 
 def _bare(monitor: Monitor, version: int, cells: Cells) -> Calibration:
-    chance = monitor.alarms.chance(monitor.window_ms)
+    chance = monitor.feature_chance
     k = monitor.window_ms // cells.cell_ms
     whole = cells.count // k
     full = pieces(cells, k, step=k, min_rows=monitor.min_rows, most=max(1, whole)) if whole else np.empty((0, k))
@@ -187,7 +187,7 @@ def _null_index(monitor: Monitor, cells: Cells, frame: Frame, *, method: Method,
 
 def _most_pieces(monitor: Monitor) -> int:
     """Return how many null windows to look at: a rare alarm is read off more of them."""
-    return max(MOST_PIECES, 4 * fewest_for(monitor.alarms.chance(monitor.window_ms)))
+    return max(MOST_PIECES, 4 * fewest_for(monitor.feature_chance))
 
 
 def _features(

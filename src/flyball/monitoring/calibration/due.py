@@ -30,7 +30,7 @@ def calibrate_when_due(
     if version is None or (kept is not None and kept.known):
         return
     # Where a calibration has said what it lacks, it is tried again when that is there, and not before.
-    chance = monitor.alarms.chance(monitor.window_ms)
+    chance = monitor.feature_chance
     needed = fewest_for(chance) if kept is None else max(kept.needed, kept.windows + 1)
     if len(_of_version(stores, monitor, version, limit=2 * needed)) < needed:
         return

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from flyball.kernel.canonical import Digest, digest_json
 from flyball.monitoring.codec import to_json
+from flyball.monitoring.multivariate.entities import JointCalibration
 
 
 class Cycle(StrEnum):
@@ -136,6 +137,7 @@ class Calibration:
     uncalibrated: Mapping[str, str] = field(default_factory=dict)
     backcheck: Backcheck | None = None
     power: tuple[Power, ...] = ()
+    joint: JointCalibration | None = None
 
     @property
     def known(self) -> bool:

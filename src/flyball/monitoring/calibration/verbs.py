@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,11 +19,13 @@ from flyball.monitoring.calibration.entities import Calibration, KeptCalibration
 from flyball.monitoring.calibration.history import Span, calibrate_on, whole_windows
 from flyball.monitoring.calibration.judging import Yardstick, yardstick_of
 from flyball.monitoring.calibration.ports import CalibrationStore
+from flyball.monitoring.calibration.together import with_joint
 from flyball.monitoring.entities import MonitoringEvent, Role
 from flyball.monitoring.judgement import champion_versions
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.moments import check_moment
 from flyball.monitoring.monitor import DAY_MS, Monitor
+from flyball.monitoring.multivariate.samples import RowSample
 from flyball.monitoring.references import References
 from flyball.monitoring.stages import Hearer, counted, unheard
 from flyball.registry.entities import EvidenceKind
@@ -66,6 +69,7 @@ class _Ground:
 
     version: int
     profile: Profile
+    rows: RowSample | None
     start_ms: int
     end_ms: int
 
@@ -124,6 +128,8 @@ class Calibrations:
         span = whole_windows(monitor, ground.start_ms, ground.end_ms, features=len(ground.profile.columns))
         rows = self._rows(monitor, span, heard)
         made = calibrate_on(rows, span, monitor=monitor, version=ground.version, profile=ground.profile)
+        read = partial(self._log.read, monitor.endpoint)
+        made = with_joint(made, read, span, monitor=monitor, reference=ground.rows)
         digest = made.digest
         with self._database.transaction():
             fence()
@@ -155,7 +161,7 @@ class Calibrations:
         reference = self._references.of(monitor.model, version)
         if reference.profile is None:
             raise InvalidInput(reference.missing[EvidenceKind.PROFILE], field="version")
-        return _Ground(version=version, profile=reference.profile, start_ms=start, end_ms=end)
+        return _Ground(version=version, profile=reference.profile, rows=reference.rows, start_ms=start, end_ms=end)
 
     def champion(self, monitor: Monitor) -> int:
         """Return the version in charge of the endpoint's last rows.

@@ -94,3 +94,28 @@ class JointDrift:
         """What was found, as a person reads it."""
         by = ", ".join(f"{one.name} {one.share:.0%}" for one in self.named)
         return f"{self.strongest.text}" + (f"; told apart by {by}" if by else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointThreshold:
+    """From where on a measure of a subject is beyond what the history makes usual; `usual` is what it is in the middle of that."""
+
+    subject: str
+    measure: JointMeasureName
+    threshold: float
+    usual: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointCalibration:
+    """The thresholds of everything that is looked at together, for one chance of a false alarm a window.
+
+    `reason` is empty, or says why nothing can be said; then there are no thresholds. `windows` of the history could be judged,
+    `needed` are needed.
+    """
+
+    chance: float
+    windows: int
+    needed: int
+    reason: str = ""
+    thresholds: tuple[JointThreshold, ...] = ()

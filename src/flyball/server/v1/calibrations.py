@@ -8,6 +8,7 @@ from flyball.governance.permissions import Permission
 from flyball.monitoring.backtest.incidents import parse_incidents
 from flyball.monitoring.calibration.entities import FeatureCalibration, KeptCalibration
 from flyball.monitoring.calibration.verbs import CalibrationRequest
+from flyball.monitoring.multivariate.entities import JointCalibration
 from flyball.monitoring.studies.entities import BacktestRequest
 from flyball.server.routing import Call, Route
 from flyball.server.v1.studies import calibration_info, study_info
@@ -51,6 +52,19 @@ def backtest(call: Call[shapes.BacktestBody]) -> shapes.StudyInfo:
     return study_info(call.platform.studies.backtest(request, actor=call.actor))
 
 
+def _together(joint: JointCalibration | None) -> list[shapes.ThresholdInfo]:
+    """Return the thresholds of features together, each with what is usual against the training data as its skew."""
+    found = () if joint is None else joint.thresholds
+    return [
+        shapes.ThresholdInfo(feature=one.subject, measure=one.measure, threshold=one.threshold, skew=one.usual)
+        for one in found
+    ]
+
+
+def _uncalibrated(joint: JointCalibration | None) -> dict[str, str]:
+    return {} if joint is None or not joint.reason else {"features together": joint.reason}
+
+
 def _summary(kept: KeptCalibration) -> shapes.CalibrationSummary:
     found, check = kept.calibration, kept.calibration.backcheck
     return shapes.CalibrationSummary(
@@ -69,8 +83,8 @@ def _summary(kept: KeptCalibration) -> shapes.CalibrationSummary:
         reason=found.reason,
         cycles=[str(one) for one in found.cycles],
         unmatched=dict(found.unmatched),
-        uncalibrated=dict(found.uncalibrated),
-        thresholds=[_threshold(one) for one in found.features],
+        uncalibrated={**found.uncalibrated, **_uncalibrated(found.joint)},
+        thresholds=[*(_threshold(one) for one in found.features), *_together(found.joint)],
         backcheck=None
         if check is None
         else shapes.BackcheckInfo(windows=check.windows, alarms=check.alarms, holds=check.holds),
