@@ -85,13 +85,12 @@ def evaluate(
 
 
 def _answered(loop: Loop, table: pa.Table, answers: pa.Table) -> pa.Table:
-    """Return rows as monitoring describes a version by them: `feature.<name>`, `prediction`, `score`, `label` and `time_ms`."""
+    """Return rows as monitoring describes a version by them: `feature.<name>`, the answers, `label` and `time_ms`."""
     features = table.drop_columns([loop.label_column, loop.time_column])
     return pa.table(
         {
             **{f"{FEATURE_PREFIX}{name}": features.column(name) for name in features.column_names},
-            "prediction": answers.column("prediction"),
-            "score": answers.column("score"),
+            **{name: answers.column(name) for name in answers.column_names},
             "label": table.column(loop.label_column),
             "time_ms": table.column(loop.time_column),
         }

@@ -63,6 +63,8 @@ class Scorer(Protocol):
     def score(self, model: str, version: int, table: pa.Table) -> pa.Table:
         """Return the `prediction` of each row, in order, and its `score`: the probability of the answer, null without one.
 
+        Of more than two classes `probabilities` may be there too: those of all, as lists.
+
         Raises:
             FlyballError: the model cannot be loaded, or refuses the rows.
         """

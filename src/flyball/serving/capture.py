@@ -19,15 +19,12 @@ import numpy as np
 import pyarrow as pa
 
 from flyball.serving.arrow_columns import numbers, row_ids, texts
-from flyball.serving.capture_values import flat_columns, label_values, list_column
+from flyball.serving.capture_values import PROBABILITIES, TWO_CLASSES, flat_columns, label_values, list_column
 from flyball.serving.entities import Array, Columns, Matrix, Prediction, join_columns
 
 FEATURE_PREFIX = "feature."
 TENSOR_PREFIX = "tensor."
 OUTPUT_PREFIX = "output."
-PROBABILITIES = "probabilities"
-# Of two classes the score of the label says all.
-_TWO_CLASSES = 2
 
 
 class PredictionBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,7 +180,7 @@ def _answers(runs: Sequence[_Run]) -> Iterator[tuple[pa.Field, pa.Array]]:
     yield pa.field("prediction", labels.type), labels
     yield pa.field("score", scores.type), scores
     chances = [one.probabilities for one in said if one.probabilities is not None]
-    if chances and chances[0].shape[1] > _TWO_CLASSES:
+    if chances and chances[0].shape[1] > TWO_CLASSES:
         yield list_column(PROBABILITIES, np.concatenate(chances))
     for name in said[0].outputs:
         yield list_column(OUTPUT_PREFIX + name, np.concatenate([one.outputs[name] for one in said]))

@@ -14,6 +14,9 @@ from flyball.serving.arrow_columns import numbers, texts, truths
 from flyball.serving.entities import Array
 
 LARGEST = 2**63 - 1
+PROBABILITIES = "probabilities"
+# Of two classes the score of the label says all.
+TWO_CLASSES = 2
 
 
 def flat_columns(blocks: Sequence[Array]) -> Array:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from flyball.kernel.errors import FlyballError, InvalidInput, Unavailable
 from flyball.kernel.runners import Refusal, error_of, refusal_of
 from flyball.kernel.runners.child import without_settings
-from flyball.serving.capture_values import label_values
+from flyball.serving.capture_values import PROBABILITIES, TWO_CLASSES, label_values, list_column
 from flyball.serving.entities import Array, Columns, Prediction
 from flyball.serving.isolation.rules import IsolationRules
 from flyball.serving.served_model import ServedModel, load_model
@@ -125,8 +125,15 @@ def _run_child(spec: ScoreSpec, run: RunChild, *, timeout_s: float) -> None:
 
 
 def predict_table(model: ServedModel, table: pa.Table) -> pa.Table:
-    """Predict the rows of a table with a model that is loaded; columns that the model does not know play no part."""
-    return answers_of(model.predict_rows(columns_of(model, table)), rows=table.num_rows)
+    """Predict the rows of a table with a model that is loaded; columns that the model does not know play no part.
+
+    Of more than two classes the probabilities of all are there as well, as the prediction log has them.
+    """
+    said = model.predict_rows(columns_of(model, table))
+    answers = answers_of(said, rows=table.num_rows)
+    if said.probabilities is None or said.probabilities.shape[1] <= TWO_CLASSES:
+        return answers
+    return answers.append_column(*list_column(PROBABILITIES, said.probabilities))
 
 
 def columns_of(model: ServedModel, table: pa.Table) -> Columns:

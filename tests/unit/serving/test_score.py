@@ -52,6 +52,14 @@ def test_a_model_without_probabilities_scores_null(frame: pd.DataFrame, save_mod
     assert found.column("score").null_count == len(frame)
 
 
+def test_of_many_classes_every_probability_comes_back(frame: pd.DataFrame, save_model: SaveModel) -> None:
+    model = DecisionTreeClassifier(max_depth=2).fit(frame, pd.qcut(frame["price"], 3, labels=False))
+    found = score_in_child(save_model(model, frame), pa.Table.from_pandas(frame, preserve_index=False))
+    chances = np.array(found.column("probabilities").to_pylist())
+    np.testing.assert_array_equal(chances, model.predict_proba(frame))
+    np.testing.assert_array_equal(found.column("score").to_numpy(), chances.max(axis=1))
+
+
 def test_text_labels_come_back_as_text(frame: pd.DataFrame, save_model: SaveModel) -> None:
     folder = save_model(DecisionTreeClassifier().fit(frame, np.array(["down", "up"])[truth(frame)]), frame)
     found = score(folder, pa.Table.from_pandas(frame, preserve_index=False))
