@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-HANG_S = 30.0
-WAIT_S = 30.0
+HANG_S = 120.0
+WAIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

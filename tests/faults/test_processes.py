@@ -298,7 +298,7 @@ def test_no_process_outlives_a_killed_supervisor(installation: Installation) -> 
 
 def answers(url: str) -> bool:
     try:
-        return urllib3.request("GET", f"{url}/health", retries=False, timeout=1.0).status == 200
+        return urllib3.request("GET", f"{url}/health", retries=False, timeout=30.0).status == 200
     except urllib3.exceptions.HTTPError:
         return False
 

@@ -239,7 +239,7 @@ def test_a_worker_killed_between_delivery_and_record_delivers_again_under_the_sa
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as worker:
         receiver.before_answer = lambda: os.kill(worker.pid, signal.SIGKILL)
         receiver.wait_for(1)
-        assert worker.wait(30) == -signal.SIGKILL
+        assert worker.wait(120) == -signal.SIGKILL
     receiver.before_answer = lambda: None
     assert server.platform.deliverer.waiting() != []
     with working(settings):

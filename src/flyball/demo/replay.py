@@ -21,7 +21,7 @@ from flyball.wire.v1 import endpoints, loops, predictions
 
 BATCH = 24
 """Rows of one request: half a day of the market, answered by one version."""
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 NAME = "elec2"
 
 
@@ -129,7 +129,7 @@ class Replay:
 
     def _post(self, url: str, body: object) -> Answer:
         headers = {"authorization": f"Bearer {self._people.application.token}", "content-type": "application/json"}
-        response = self._http.request("POST", url, body=msgspec.json.encode(body), headers=headers, timeout=30.0)
+        response = self._http.request("POST", url, body=msgspec.json.encode(body), headers=headers, timeout=PATIENCE_S)
         if response.status != 200:  # noqa: PLR2004 -- HTTP OK
             raise FlyballError(f"the endpoint answered {response.status}: {response.data[:300]!r}")
         return msgspec.json.decode(response.data, type=Answer)

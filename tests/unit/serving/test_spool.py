@@ -128,7 +128,7 @@ def test_a_batch_the_log_will_never_take_is_set_aside_and_holds_nobody_up(tmp_pa
     sink = Choosy()
     spool = open_spool(tmp_path, sink)
     spool.offer(a_batch("bad"))
-    time.sleep(0.05)
+    wait_until(lambda: any(tmp_path.glob("*.refused")))  # what is offered before that may be in the same file
     spool.offer(a_batch("good"))
     wait_until(lambda: sink.ids == ["good"])
     spool.close()
@@ -243,12 +243,20 @@ def test_tensors_are_limited_by_their_size(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_files_of_an_absent_sink_are_shipped_together(tmp_path: Path) -> None:
-    sink = ListSink()
+    class Counting(ListSink):
+        rows = 0
+
+        def accept(self, endpoint: str, table: pa.Table) -> None:
+            self.rows = table.num_rows
+            super().accept(endpoint, table)
+
+    sink = Counting()
     sink.away = True
     spool = open_spool(tmp_path, sink)
     for count, name in enumerate("abc", start=1):
         spool.offer(a_batch(name))
         wait_until(lambda count=count: len(list(tmp_path.glob("*.arrow"))) == count)  # type: ignore[misc]
+    wait_until(lambda: sink.rows == 3)  # an attempt that looked before the third file was there would not have it
     sink.away = False
     wait_until(lambda: sink.ids == ["a", "b", "c"])
     spool.close()
