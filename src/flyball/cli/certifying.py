@@ -55,4 +55,6 @@ def _print(found: Certificate, *, evidence: str) -> None:
     click.echo(f"maximum difference  {difference} (tolerance {found.tolerance_ppm} ppm)")
     click.echo(f"label agreement     {agreement}")
     click.echo(f"sample              {found.rows} rows, {found.rows_given} of them given, {found.sample_digest or '-'}")
+    large = f"from {found.large_from_rows} rows on" if found.large_from_rows else "no form of their own"
+    click.echo(f"large batches       {large}")
     click.echo(f"evidence            {evidence}")

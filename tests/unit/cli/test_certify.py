@@ -67,6 +67,7 @@ def test_a_version_within_tolerance_is_certified_and_the_proof_is_kept(
     assert said["sample"] == f"{certificate['rows']} rows, 20 of them given, {certificate['sample_digest']}"
     assert "(tolerance 10 ppm)" in said["maximum"]
     assert said["label"] == "agreement     1"
+    assert said["large"] == "batches       no form of their own"
     assert certificate["verdict"] == "within"
     assert certificate["model_digest"] == server.platform.registry.get_version("line", 1).digest
     event = [event for event in server.platform.events.all() if event.kind == "evidence.attached"][-1]
