@@ -241,7 +241,7 @@ def revision_row(one: monitors.RevisionInfo) -> list[str]:
 
 
 def lines_beside(one: monitors.WindowInfo) -> list[str]:
-    """Return what a window says of faults, features together, answers, alarms, slices and groups, a line each."""
+    """Return, a line each, what a window says beside its figures: faults, features together, answers, alarms, slices, groups, changes."""
     worst = [f"worst slice: {one.worst_slice}"] if one.worst_slice else []
     return [
         *(f"fault: {each}" for each in one.faults),
@@ -251,6 +251,7 @@ def lines_beside(one: monitors.WindowInfo) -> list[str]:
         *worst,
         *(f"slice {each}" for each in one.slices),
         *(f"groups by {each}" for each in one.groups),
+        *(f"lasting change: {each}" for each in one.changes),
     ]
 
 

@@ -1,13 +1,15 @@
 """Change found while values arrive one by one: CUSUM with a stated run length, Page-Hinkley, and adaptive windows.
 
 Each detector is a small state that is fed with `update` and says at which value it fired. Feeding the same values gives the same
-answer; a detector that fired begins anew. None keeps the values it saw.
+answer; a detector that fired begins anew. None keeps the values it saw. A value may come with a `mark`, such as its time; when a detector
+fires, `since` is the mark of the first value of the change. All of a detector's state is in its fields, so it may be kept and go on later.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +27,8 @@ class Cusum:
     """Two-sided cumulative sums of standardised values (Page 1954): finds a lasting shift of a mean soonest.
 
     `allowance` is half the shift to be found, `limit` where it fires, both in standard deviations of the reference. With
-    `limit = cusum_limit(run_length)` it cries wolf once in `run_length` values on independent normal ones, on average.
+    `limit = cusum_limit(run_length)` it cries wolf once in `run_length` values on independent normal ones, on average. The change
+    is taken to begin after the sum was zero for the last time; `rose` says to which side it went.
     """
 
     mean: float
@@ -34,6 +37,10 @@ class Cusum:
     limit: float = 5.0
     upper: float = 0.0
     lower: float = 0.0
+    upper_mark: int = 0
+    lower_mark: int = 0
+    since: int = 0
+    rose: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could never fire, or always would."""
@@ -42,17 +49,23 @@ class Cusum:
         if not self.allowance >= 0:
             raise InvalidInput(f"an allowance of {self.allowance} is negative", field="allowance")
 
-    def update(self, value: float) -> bool:
+    def update(self, value: float, mark: int = 0) -> bool:
         """Take a value; True when a shift was found, and then begin anew.
 
         Raises:
             InvalidInput: the value is not finite.
         """
         score = (_finite(value) - self.mean) / self.deviation
+        if self.upper == 0.0:
+            self.upper_mark = mark
+        if self.lower == 0.0:
+            self.lower_mark = mark
         self.upper = max(0.0, self.upper + score - self.allowance)
         self.lower = max(0.0, self.lower - score - self.allowance)
         if max(self.upper, self.lower) <= self.limit:
             return False
+        self.rose = bool(self.upper > self.lower)
+        self.since = self.upper_mark if self.rose else self.lower_mark
         self.upper = self.lower = 0.0
         return True
 
@@ -121,7 +134,8 @@ class PageHinkley:
     """Find a lasting rise of a mean that is not known beforehand (Hinkley 1971; Gama et al. 2013, in "Machine Learning" 90).
 
     `tolerance` is the change that does not matter, `limit` where it fires, both in the unit of the values; it waits for
-    `least` values first. It has no stated rate of false alarms: where one is needed, use `Cusum` or a calibrated monitor.
+    `least` values first. The change is taken to begin after the sum was lowest. It has no stated rate of false alarms: where
+    one is needed, use `Cusum` or a calibrated monitor.
     """
 
     limit: float
@@ -131,40 +145,47 @@ class PageHinkley:
     mean: float = 0.0
     total: float = 0.0
     lowest: float = 0.0
+    lowest_mark: int = 0
+    since: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what could never fire, or always would."""
         _positive("limit", self.limit)
 
-    def update(self, value: float) -> bool:
+    def update(self, value: float, mark: int = 0) -> bool:
         """Take a value; True when a rise was found, and then begin anew.
 
         Raises:
             InvalidInput: the value is not finite.
         """
+        if self.total <= self.lowest:
+            self.lowest_mark = mark
         self.count += 1
         self.mean += (_finite(value) - self.mean) / self.count
         self.total += value - self.mean - self.tolerance
         self.lowest = min(self.lowest, self.total)
         if self.count < self.least or self.total - self.lowest <= self.limit:
             return False
+        self.since = self.lowest_mark
         self.count, self.mean, self.total, self.lowest = 0, 0.0, 0.0, 0.0
         return True
 
 
 @dataclass(slots=True)
-class _Bucket:
-    """Some neighbouring values: how many, their sum, and their squared deviations from their mean."""
+class Bucket:
+    """Some neighbouring values: how many, their sum, their squared deviations from their mean, and the mark of the first."""
 
     count: int
     total: float
     scatter: float
+    mark: int = 0
 
-    def joined(self, other: _Bucket) -> _Bucket:
+    def joined(self, other: Bucket) -> Bucket:
+        """Return both as one; `other` holds the newer values."""
         count = self.count + other.count
         apart = self.total / self.count - other.total / other.count
         scatter = self.scatter + other.scatter + apart * apart * self.count * other.count / count
-        return _Bucket(count, self.total + other.total, scatter)
+        return Bucket(count, self.total + other.total, scatter, self.mark)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -173,7 +194,7 @@ class AdaptiveWindow:
 
     `confidence` bounds the chance of cutting a window whose mean did not change, for values in 0..1. Memory grows with the
     logarithm of the window: an exponential histogram with `buckets` buckets of each size. It looks for a cut every `every`
-    values.
+    values. The change is taken to begin at the cut whose sides differ most; `rose` says whether the newer mean is the higher one.
     """
 
     confidence: float = 0.002
@@ -181,8 +202,10 @@ class AdaptiveWindow:
     every: int = 32
     least: int = 5
     count: int = 0
-    _rows: list[list[_Bucket]] = field(default_factory=list)
-    _seen: int = 0
+    rows: list[list[Bucket]] = field(default_factory=list)
+    seen: int = 0
+    since: int = 0
+    rose: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a confidence that is none."""
@@ -194,7 +217,7 @@ class AdaptiveWindow:
         """The mean of the window, NaN when it is empty."""
         return sum(bucket.total for bucket in self._oldest_first()) / self.count if self.count else math.nan
 
-    def update(self, value: float) -> bool:
+    def update(self, value: float, mark: int = 0) -> bool:
         """Take a value in 0..1; True when the older part of the window was dropped.
 
         Raises:
@@ -202,52 +225,57 @@ class AdaptiveWindow:
         """
         if not 0.0 <= value <= 1.0:
             raise InvalidInput(f"the value {value} does not lie in 0..1", field="value")
-        self._insert(_Bucket(1, value, 0.0))
+        self._insert(Bucket(1, value, 0.0, mark))
         self.count += 1
-        self._seen += 1
-        return self._seen % self.every == 0 and self._shrink()
+        self.seen += 1
+        return self.seen % self.every == 0 and self._shrink()
 
-    def _insert(self, bucket: _Bucket) -> None:
-        for row in self._rows:
+    def _insert(self, bucket: Bucket) -> None:
+        for row in self.rows:
             row.append(bucket)
             if len(row) <= self.buckets:
                 return
             bucket = row.pop(0).joined(row.pop(0))
-        self._rows.append([bucket])
+        self.rows.append([bucket])
 
-    def _oldest_first(self) -> list[_Bucket]:
-        return [bucket for row in reversed(self._rows) for bucket in row]
+    def _oldest_first(self) -> list[Bucket]:
+        return [bucket for row in reversed(self.rows) for bucket in row]
 
     def _shrink(self) -> bool:
-        cut = False
-        while self._differs():
-            row = self._rows[-1]
+        found = self._cut()
+        if found is None:
+            return False
+        before, self.since = self.mean, found
+        while self._cut() is not None:
+            row = self.rows[-1]
             self.count -= row.pop(0).count
             if not row:
-                self._rows.pop()
-            cut = True
-        return cut
+                self.rows.pop()
+        self.rose = bool(self.mean > before)
+        return True
 
-    def _differs(self) -> bool:
-        """Tell whether some cut parts the window into two whose means differ for sure (Theorem 3.1 with the variance)."""
+    def _cut(self) -> int | None:
+        """Return where the window parts into two whose means differ for sure (Theorem 3.1 with the variance), and most of all."""
         buckets = self._oldest_first()
         if len(buckets) < 2:  # noqa: PLR2004 -- one bucket cannot be cut
-            return False
+            return None
         whole = buckets[0]
         for bucket in buckets[1:]:
             whole = whole.joined(bucket)
         variance, log_term = whole.scatter / whole.count, math.log(2.0 * math.log(whole.count) / self.confidence)
         old_count, old_total = 0, 0.0
-        for bucket in buckets[:-1]:
+        most, mark = 1.0, None
+        for bucket, following in pairwise(buckets):
             old_count, old_total = old_count + bucket.count, old_total + bucket.total
             new_count = whole.count - old_count
             if min(old_count, new_count) < self.least:
                 continue
             apart = abs(old_total / old_count - (whole.total - old_total) / new_count)
             harmonic = 1.0 / old_count + 1.0 / new_count
-            if apart > math.sqrt(2.0 * harmonic * variance * log_term) + 2.0 / 3.0 * harmonic * log_term:
-                return True
-        return False
+            beyond = apart / (math.sqrt(2.0 * harmonic * variance * log_term) + 2.0 / 3.0 * harmonic * log_term)
+            if beyond > most:
+                most, mark = beyond, following.mark
+        return mark
 
 
 def _positive(name: str, value: float) -> None:

@@ -14,6 +14,7 @@ from flyball.monitoring.attribution import Attribution, Basis
 from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
 from flyball.monitoring.multivariate.entities import JointDrift
+from flyball.monitoring.online.figures import OnlineFigure
 
 LabelValue: TypeAlias = float | int | str | bool
 """What a label may be; it must be comparable with the prediction it is about."""
@@ -300,6 +301,7 @@ class WindowReport:
     evidence: Mapping[str, str] = field(default_factory=dict)
     alarms: AlarmStatement | None = None
     attribution: Attribution = field(default_factory=Attribution)
+    online: tuple[OnlineFigure, ...] = ()
 
     @property
     def ref(self) -> Ref:
@@ -338,12 +340,10 @@ class AlertKind(StrEnum):
     DATA_FAULT = "data_fault"
     QUALITY_DROP = "quality_drop"
     COVARIATE_DRIFT = "covariate_drift"
-    CONCEPT = "concept"
-    """The same features mean another label than they did."""
-    BIAS = "bias"
-    """Groups of people are surely treated more differently than tolerated."""
-    CAPTURE_LOSS = "capture_loss"
-    """Predictions were answered and are not in the log; no window shows it."""
+    CONCEPT = "concept"  # the same features mean another label than they did
+    BIAS = "bias"  # groups of people are surely treated more differently than tolerated
+    LASTING_CHANGE = "lasting_change"  # a detector that goes on from window to window found another level than before
+    CAPTURE_LOSS = "capture_loss"  # predictions were answered and are not in the log; no window shows it
 
 
 class AlertState(StrEnum):
@@ -356,7 +356,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """A likely cause. `kind` is a fault, "drift", "newly_varying", "joint", "concept" (the inputs' meaning), "slice" or "bias"."""
+    """A likely cause. `kind`: a fault, "drift", "newly_varying", "joint", "concept", "slice", "bias", "lasting_change", "error_rise"."""
 
     feature: str
     kind: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flyball.kernel.canonical import Digest, JsonValue, digest_json
@@ -26,6 +26,7 @@ from flyball.monitoring.inputs import champion_of
 from flyball.monitoring.judgement import judge_window
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.online.chain import began_from, goes_on, hands_on_the_same, reach
 from flyball.monitoring.ports import AlertStore, Grid, MonitorStore, ReportStore, StretchStore
 from flyball.monitoring.references import Reference, References
 from flyball.monitoring.schema import LABEL, PROBABILITIES, SCORE
@@ -57,6 +58,16 @@ class _Look:
     labels: Collection[int]
     actor: str
     fence: Fence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A report that is to be written: its window, and what was known of both before."""
+
+    window: Window
+    report: WindowReport
+    known: Window | None
+    before: WindowReport | None
 
 
 class Evaluation:
@@ -97,11 +108,12 @@ class Evaluation:
         look = self._begin(monitor, stream, actor=actor, fence=fence)
         waiting = {window.start_ms for window in self._stores.monitors.windows(monitor.name, unfinished=True)}
         starts = sorted({*look.rows, *look.labels, *waiting})
-        reports = [report for start in starts if (report := self._visit(look, start)) is not None]
+        # A window may be reported twice: once because one before it changed, and once for itself.
+        reports = {report.start_ms: report for start in starts for report in self._visit(look, start)}
         with self._database.transaction():
             fence()
             self._stores.monitors.advance(monitor.name, through=stream.arrivals)
-        return reports
+        return [reports[start] for start in sorted(reports)]
 
     def _begin(self, monitor: Monitor, stream: Stream, *, actor: str, fence: Fence) -> _Look:
         grid = Grid(window_ms=monitor.window_ms, origin_ms=monitor.origin_ms)
@@ -112,7 +124,7 @@ class Evaluation:
             monitor=monitor, stream=stream, rows=frozenset(rows), labels=frozenset(labels), actor=actor, fence=fence
         )
 
-    def _visit(self, look: _Look, start_ms: int) -> WindowReport | None:
+    def _visit(self, look: _Look, start_ms: int) -> list[WindowReport]:
         known = self._stores.monitors.find_window(look.monitor.name, start_ms)
         window = self._observe(look, start_ms, known)
         if not _calls_for_report(look, window, known):
@@ -120,14 +132,51 @@ class Evaluation:
                 self._traffic.keep_up(look.monitor.endpoint, window)
             if window != known:
                 self._keep(look, window)
-            return None
+            return []
         before = self._stores.reports.find(look.monitor.name, start_ms)
-        report = self._judge(look.monitor, replace(window, revision=window.revision + 1))
+        earlier = self._earlier(look.monitor, start_ms)
+        report = self._judge(look.monitor, replace(window, revision=window.revision + 1), earlier)
         if before is not None and replace(report, revision=before.revision) == before:
             self._keep(look, window)
-            return None
-        self._write(look, replace(window, revision=report.revision), report, known=known, before=before)
-        return report
+            return []
+        draft = _Draft(window=replace(window, revision=report.revision), report=report, known=known, before=before)
+        drafts = [draft, *self._followers(look, draft, [*earlier, report])]
+        with self._database.transaction():
+            for one in drafts:
+                self._write(look, one.window, one.report, known=one.known, before=one.before)
+        return [one.report for one in drafts]
+
+    def _earlier(self, monitor: Monitor, start_ms: int) -> list[WindowReport]:
+        """Return the reports of the windows before, where detectors go on from them."""
+        if not monitor.online:
+            return []
+        return self._stores.reports.newest(monitor.name, before_ms=start_ms, limit=reach(monitor))
+
+    def _followers(self, look: _Look, draft: _Draft, earlier: list[WindowReport]) -> list[_Draft]:
+        """Judge those later windows anew whose detectors began from something else than they would now.
+
+        They are written together with the report that they follow: a look that was cut short leaves no window behind it that
+        remembers what is no longer true.
+        """
+        monitor = look.monitor
+        if not monitor.online or hands_on_the_same(draft.before, draft.report):
+            return []
+        most = reach(monitor)
+        newest = self._stores.reports.newest(monitor.name, before_ms=None, limit=most + 1)
+        later = [report for report in newest if report.start_ms > draft.report.start_ms]
+        drafts: list[_Draft] = []
+        for before in later if len(later) <= most else []:
+            report = before
+            if before.version is not None and not began_from(earlier, before):
+                known = self._stores.monitors.find_window(monitor.name, before.start_ms)
+                window = self._observe(look, before.start_ms, known)
+                window = replace(window, revision=window.revision + 1)
+                report = self._judge(monitor, window, earlier)
+                drafts.append(_Draft(window=window, report=report, known=known, before=before))
+            earlier = [*earlier, report]
+            if goes_on(report) and hands_on_the_same(before, report):
+                break
+        return drafts
 
     def _observe(self, look: _Look, start_ms: int, known: Window | None) -> Window:
         monitor, end_ms = look.monitor, start_ms + look.monitor.window_ms
@@ -151,7 +200,7 @@ class Evaluation:
             look.fence()
             self._stores.monitors.put_window(window)
 
-    def _judge(self, monitor: Monitor, window: Window) -> WindowReport:
+    def _judge(self, monitor: Monitor, window: Window, earlier: Sequence[WindowReport]) -> WindowReport:
         mature = window.state is WindowState.MATURE
         seen = self._traffic.of(monitor.endpoint, window)
         if mature and seen is not None:
@@ -170,7 +219,9 @@ class Evaluation:
         if mature:
             pairs = [table.column(name).to_pylist() for name in ("prediction_id", LABEL)]
             sources["labels"] = str(digest_json([list(pair) for pair in zip(*pairs, strict=True)]))
-        return judge_window(table, window, monitor=monitor, reference=reference, sources=sources, seen=seen)
+        return judge_window(
+            table, window, monitor=monitor, reference=reference, sources=sources, seen=seen, earlier=earlier
+        )
 
     def _write(
         self, look: _Look, window: Window, report: WindowReport, *, known: Window | None, before: WindowReport | None

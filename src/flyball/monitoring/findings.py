@@ -9,6 +9,7 @@ from flyball.measures.groups import Fairness
 from flyball.measures.metrics import Better
 from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
 from flyball.monitoring.multivariate.entities import JointKind
+from flyball.monitoring.online.causes import lasting_changes
 
 CONCEPT = "concept"
 DRIFT = "drift"
@@ -20,8 +21,9 @@ LEAST_TOLERANCE = 0.01
 # Wrong data explains a drop better than any drift does, so faults stand first whatever the strength of a drift.
 FAULT_SCORE = 1_000.0
 # Drift and drops come and go by chance, and may be asked to persist. A broken feed is no matter of chance, nor of the version
-# that reads it, and every window of waiting is a window of wrong answers.
-AT_ONCE = frozenset({AlertKind.DATA_FAULT})
+# that reads it, and every window of waiting is a window of wrong answers. A detector that sees window after window has waited
+# already, and tells of a change once.
+AT_ONCE = frozenset({AlertKind.DATA_FAULT, AlertKind.LASTING_CHANGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ def shown(report: WindowReport | None) -> frozenset[AlertKind]:
         AlertKind.COVARIATE_DRIFT: bool(report.drifted or report.drifted_together),
         AlertKind.QUALITY_DROP: report.quality is not None and report.quality.dropped,
         AlertKind.CONCEPT: _concept_got_worse(report),
+        AlertKind.LASTING_CHANGE: any(one.alarms for one in report.online),
         AlertKind.BIAS: any(one.verdict is Fairness.BEYOND for one in report.groups),
     }
     return frozenset(kind for kind, is_shown in kinds.items() if is_shown)
@@ -79,7 +82,7 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     that changed together only. Of a
     drop in quality or of the concept: faults; that the meaning of the inputs changed, where the labels prove it; drift; the
     worst slice; and where nothing proves it, at last, that the meaning may have changed (which is all there is to say when the
-    inputs look as they did). Of a bias: the gaps by their size over the tolerance.
+    inputs look as they did). Of a bias: the gaps by their size over the tolerance. Of a lasting change: what the detectors watch.
     """
     faults = [
         Cause(feature=fault.feature, kind=str(fault.kind), score=FAULT_SCORE * fault.share, detail=fault.detail)
@@ -96,6 +99,8 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     ]
     if kind is AlertKind.BIAS:
         return _gaps(report)
+    if kind is AlertKind.LASTING_CHANGE:
+        return lasting_changes(report.online)
     if kind is AlertKind.DATA_FAULT:
         return _ranked(report, faults)
     if kind is AlertKind.COVARIATE_DRIFT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -27,6 +27,9 @@ from flyball.monitoring.inputs import ALARM_RATE, DATA, DRIFT, InputFindings, ju
 from flyball.monitoring.monitor import Monitor
 from flyball.monitoring.multivariate.calibrating import by_calibration
 from flyball.monitoring.multivariate.windows import WindowJoint, judge_joint
+from flyball.monitoring.online.chain import EVIDENCE, digest_of, memories_from
+from flyball.monitoring.online.figures import OnlineFigure
+from flyball.monitoring.online.watching import Sight, watch_window, what_is_unknown
 from flyball.monitoring.quality import judge_quality
 from flyball.monitoring.quality_rules import ACCURACY
 from flyball.monitoring.references import Reference
@@ -35,7 +38,8 @@ from flyball.monitoring.slicing import slices_of
 from flyball.monitoring.summaries import TableSummary
 from flyball.registry.entities import EvidenceKind
 
-QUALITY, ESTIMATED, CONCEPT, MULTIVARIATE = "quality", "estimated", "concept", "multivariate"
+QUALITY, ESTIMATED, CONCEPT = "quality", "estimated", "concept"
+MULTIVARIATE, ONLINE = "multivariate", "online"
 NO_RATE = "features together are judged by the thresholds of the file, and nobody knows their rate of false alarms"
 _SEED_DIGITS = 8
 
@@ -53,6 +57,8 @@ class _Findings:
     joint: WindowJoint = field(default_factory=WindowJoint)
     unknown: dict[str, str] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
+    online: tuple[OnlineFigure, ...] = ()
+    began_from: dict[str, str] = field(default_factory=dict)
 
 
 def champion_versions(table: pa.Table) -> dict[int, int]:
@@ -70,6 +76,7 @@ def judge_window(
     reference: Reference,
     sources: Mapping[str, str],
     seen: TableSummary | None = None,
+    earlier: Sequence[WindowReport] = (),
 ) -> WindowReport:
     """Judge a closed or mature window.
 
@@ -83,6 +90,7 @@ def judge_window(
         reference: what the first of `champion_versions(table)` is held against.
         sources: digests of what the rows came from, kept as evidence.
         seen: the summary of all these rows, where one is kept; `table` then needs no column of features for itself.
+        earlier: the newest reports of the windows before, by start: online detectors go on from them.
     """
     versions = champion_versions(table)
     version = next(iter(versions), None)
@@ -99,7 +107,9 @@ def judge_window(
         _estimate(mine, monitor=monitor, reference=reference, findings=findings)
         _judge_labels(mine, window, monitor=monitor, reference=reference, findings=findings)
         _attribute(mine, monitor, reference, findings)
-    evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources}
+        sight = _sight(mine, window, seen=known, monitor=monitor, reference=reference, findings=findings)
+        _go_on(sight, monitor, earlier, findings)
+    evidence = {"monitor": digest_json(to_json(monitor)), **reference.digests, **sources, **findings.began_from}
     alarms = findings.inputs.alarms
     if alarms is not None and alarms.calibration:
         evidence["calibration"] = alarms.calibration
@@ -127,6 +137,7 @@ def judge_window(
         evidence=evidence,
         alarms=alarms,
         attribution=findings.attribution,
+        online=findings.online,
     )
 
 
@@ -240,3 +251,38 @@ def _attribute(table: pa.Table, monitor: Monitor, reference: Reference, findings
     suspects = list(dict.fromkeys([*(fault.feature for fault in findings.inputs.faults), *drifted]))
     accuracy = None if reference.baseline is None else reference.baseline.value_of(ACCURACY)
     findings.attribution = attribute_losses(table, suspects, reference.profile, baseline=accuracy)
+
+
+def _sight(
+    mine: pa.Table,
+    window: Window,
+    *,
+    seen: TableSummary,
+    monitor: Monitor,
+    reference: Reference,
+    findings: _Findings,
+) -> Sight:
+    return Sight(
+        start_ms=window.start_ms,
+        mature=window.state is WindowState.MATURE,
+        version=mine.column("version")[0].as_py(),
+        mine=mine,
+        seen=seen,
+        baseline=reference.baseline,
+        of_classes=monitor.quality.is_of_classes,
+        min_rows=monitor.min_rows,
+        min_label_coverage=monitor.min_label_coverage,
+        faulty={fault.feature for fault in findings.inputs.faults},
+    )
+
+
+def _go_on(sight: Sight, monitor: Monitor, earlier: Sequence[WindowReport], findings: _Findings) -> None:
+    """Feed the online detectors, from where the windows before left them."""
+    if not monitor.online:
+        return
+    memories = memories_from(earlier, sight.version)
+    findings.online = watch_window(monitor.online, sight, memories)
+    findings.began_from = {EVIDENCE: str(digest_of(memories))}
+    unknown = what_is_unknown(findings.online)
+    if unknown:
+        findings.unknown[ONLINE] = unknown

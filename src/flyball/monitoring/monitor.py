@@ -18,6 +18,7 @@ from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.monitor_file import MONITOR_FILE, require
 from flyball.monitoring.multivariate.rules import MultivariateRules, check_multivariate
+from flyball.monitoring.online.rules import OnlineRule, check_online_rules
 from flyball.monitoring.quality_rules import QualityRules, check_quality_rules
 from flyball.monitoring.slice_rules import SliceRules, check_slice_rules
 
@@ -120,6 +121,7 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     alarms: AlarmRules = AlarmRules()
     slices: SliceRules = SliceRules()
     groups: tuple[GroupRule, ...] = ()
+    online: tuple[OnlineRule, ...] = ()
     alerts: AlertRules = AlertRules()
     multivariate: MultivariateRules | None = None
 
@@ -179,6 +181,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_expectation_rules(monitor.expectation)
     check_slice_rules(monitor.slices)
     check_group_rules(monitor.groups)
+    check_online_rules(monitor.online, of_classes=monitor.quality.is_of_classes)
     require(0 < monitor.block_ms <= monitor.window_ms, "quality.block", "must not be longer than the window")
     check_alarms(monitor.alarms, monitor.window_ms)
     if monitor.multivariate is not None:

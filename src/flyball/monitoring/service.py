@@ -93,11 +93,12 @@ class Monitors:
 
         Raises:
             UnknownKey: a key no monitor has.
-            InvalidInput: a missing key, a wrong type, a value out of its range, or a slice or group of no feature that is served.
+            InvalidInput: a missing key, a wrong type, a value out of its range, or a slice, group or detector of no feature that is
+                served.
             Conflict: the monitor exists and watches another endpoint or model, or in other windows.
         """
         monitor = parse_monitor(config)
-        if monitor.slices.named or monitor.groups:
+        if monitor.slices.named or monitor.groups or monitor.online:
             served = self._log.feature_types(monitor.endpoint) or self._inputs(monitor.endpoint, monitor.model)
             check_columns(monitor, served)
         with self._database.transaction():

@@ -16,6 +16,7 @@ from flyball.monitoring.estimated import labelled_rows
 from flyball.monitoring.expectations import TIME, Method
 from flyball.monitoring.figures import SlicesFound
 from flyball.monitoring.monitor import Monitor
+from flyball.monitoring.online.rules import check_online_against
 from flyball.monitoring.slice_rules import check_slices_against
 from flyball.monitoring.slice_search import search_worst
 from flyball.monitoring.slices import Labelled, judge_slices
@@ -53,7 +54,7 @@ def slices_of(
 
 
 def check_columns(monitor: Monitor, features: Mapping[str, pa.DataType]) -> None:
-    """Check that slices and groups are of features that the endpoint serves; where nobody knows them (none given) nothing is checked.
+    """Check that slices, groups and detectors are of features that are served; where nobody knows them (none given) nothing is checked.
 
     Raises:
         UnknownKey: a feature that is not served, with near misses.
@@ -62,6 +63,7 @@ def check_columns(monitor: Monitor, features: Mapping[str, pa.DataType]) -> None
     if not features:
         return
     check_slices_against(monitor.slices, features)
+    check_online_against(monitor.online, list(features), endpoint=monitor.endpoint)
     for place, rule in enumerate(monitor.groups):
         if rule.column not in features:
             where = f"the features of endpoint '{monitor.endpoint}' ('groups[{place}].column')"

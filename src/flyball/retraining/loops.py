@@ -98,7 +98,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return parse_duration_ms(self.period, field="period")
 
 
-ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift", "concept"})
+ALERT_KINDS = frozenset({"data_fault", "quality_drop", "covariate_drift", "concept", "lasting_change"})
 # What a monitor alarms of and no training mends, with the reason that the error gives.
 NO_CAUSE = {
     "bias": "the rows that show it would teach it again; change the data or the model, and promote that version",

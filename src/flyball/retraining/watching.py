@@ -179,6 +179,8 @@ def _shows(report: WindowReport, kind: AlertKind) -> bool:
             )  # its diagnosis needs the labels
         case AlertKind.CONCEPT:
             return report.concept is not None and report.concept.changed_for_the_worse
+        case AlertKind.LASTING_CHANGE:
+            return report.quality is not None and any(one.alarms for one in report.online)
         case AlertKind.CAPTURE_LOSS | AlertKind.BIAS:  # no loop file names them
             return False
         case _:

@@ -125,3 +125,37 @@ def test_what_makes_no_sense_is_refused() -> None:
     ):
         with pytest.raises(InvalidInput):
             detector.update(wrong)
+
+
+def _stream(seed: int, before: float, after: float, *, spread: float = 1.0) -> list[float]:
+    generator = np.random.default_rng(seed)
+    return [*generator.normal(before, spread, 500).tolist(), *generator.normal(after, spread, 200).tolist()]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_cusum_dates_a_shift_by_its_last_zero(sign: int) -> None:
+    chart = Cusum(mean=0, deviation=1, limit=12)
+    found = next(place for place, value in enumerate(_stream(7, 0, 2.0 * sign)) if chart.update(value, mark=place))
+    assert 500 < found < 520
+    assert abs(chart.since - 500) <= 8
+    assert chart.rose is (sign > 0)
+
+
+def test_page_hinkley_dates_a_rise_by_its_minimum() -> None:
+    chart = PageHinkley(limit=15, tolerance=0.5)
+    found = next(place for place, value in enumerate(_stream(8, 0, 2.0)) if chart.update(value, mark=place))
+    assert 500 < found < 530
+    assert abs(chart.since - 500) <= 3
+
+
+def test_an_adaptive_window_dates_a_change_by_its_cut() -> None:
+    window = AdaptiveWindow(every=1)
+    values = [min(1.0, max(0.0, value)) for value in _stream(9, 0.2, 0.7, spread=0.1)]
+    cuts = [
+        (place, window.since, window.rose) for place, value in enumerate(values) if window.update(value, mark=place)
+    ]
+    place, since, rose = cuts[-1]
+    assert 500 < place < 700
+    # A cut is only as fine as the buckets, which double in size towards the past.
+    assert abs(since - 500) <= 64
+    assert rose

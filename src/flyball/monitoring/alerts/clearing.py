@@ -10,6 +10,8 @@ from flyball.monitoring.alerts.rules import AlertRules, ResolvedBy
 from flyball.monitoring.entities import Alert, AlertKind, QualityVerdict, WindowReport
 from flyball.monitoring.figures import ConceptVerdict
 from flyball.monitoring.findings import JOINT, shown
+from flyball.monitoring.online.causes import ERROR_RISE
+from flyball.monitoring.online.rules import Watch
 
 DATA, DRIFT = "data", "drift"
 
@@ -39,6 +41,8 @@ def is_clear(alert: Alert, report: WindowReport, *, share: float) -> bool | None
         return None if DRIFT in report.unknown else _drift_is_clear(alert, report, share=share)
     if alert.kind is AlertKind.QUALITY_DROP:
         return _quality_is_clear(report, share=share)
+    if alert.kind is AlertKind.LASTING_CHANGE:
+        return _is_level(alert, report)
     return True if _was_judged(alert.kind, report) else None
 
 
@@ -49,6 +53,13 @@ def _was_judged(kind: AlertKind, report: WindowReport) -> bool:
     if kind is AlertKind.BIAS:
         return bool(report.groups) and all(one.verdict is Fairness.WITHIN for one in report.groups)
     return str(kind) not in report.unknown
+
+
+def _is_level(alert: Alert, report: WindowReport) -> bool | None:
+    """Tell whether the detectors that found the change judged this window; None while they learn the new level, or lack labels."""
+    suspects = {(cause.feature, cause.kind == ERROR_RISE) for cause in alert.causes}
+    mine = [one for one in report.online if (one.feature, one.watch is Watch.ERROR) in suspects]
+    return True if mine and all(one.took and not one.reason for one in mine) else None
 
 
 def _drift_is_clear(alert: Alert, report: WindowReport, *, share: float) -> bool:

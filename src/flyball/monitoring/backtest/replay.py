@@ -19,9 +19,11 @@ from flyball.monitoring.calibration.judging import yardstick_of
 from flyball.monitoring.calibration.together import with_joint
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import AlertKind, Window, WindowReport, WindowState
-from flyball.monitoring.findings import new_findings, shown
+from flyball.monitoring.findings import Finding, new_findings, shown
 from flyball.monitoring.judgement import QUALITY, champion_versions, judge_window
 from flyball.monitoring.monitor import DAY_MS, Monitor
+from flyball.monitoring.online.causes import ERROR_RISE
+from flyball.monitoring.online.chain import reach
 from flyball.monitoring.references import Reference
 from flyball.monitoring.stages import Hearer, counted, unheard
 
@@ -108,7 +110,8 @@ def _replay(
                 reference = replace(reference, yardstick=yardstick_of(made))
             references[version] = reference
         held = Reference() if version is None else references[version]
-        _play(tape, monitor, _judge(monitor, history, table, start, held))
+        earlier = tape.reports[-reach(monitor) :]
+        _play(tape, monitor, _judge(monitor, history, table, start, held, earlier=earlier))
     fired, caught = match(_closed(tape), incidents, window_ms=monitor.window_ms)
     return Replayed(
         monitor=monitor.name,
@@ -159,7 +162,15 @@ def _calibrate(
     return with_joint(made, past.read, span, monitor=monitor, reference=reference.rows)
 
 
-def _judge(monitor: Monitor, history: History, table: pa.Table, start_ms: int, reference: Reference) -> WindowReport:
+def _judge(
+    monitor: Monitor,
+    history: History,
+    table: pa.Table,
+    start_ms: int,
+    reference: Reference,
+    *,
+    earlier: Sequence[WindowReport],
+) -> WindowReport:
     labelled = history.labelled()
     window = Window(
         monitor=monitor.name,
@@ -170,7 +181,7 @@ def _judge(monitor: Monitor, history: History, table: pa.Table, start_ms: int, r
         labelled=0,
         revision=1,
     )
-    return judge_window(table, window, monitor=monitor, reference=reference, sources={})
+    return judge_window(table, window, monitor=monitor, reference=reference, sources={}, earlier=earlier)
 
 
 def _play(tape: _Tape, monitor: Monitor, report: WindowReport) -> None:
@@ -182,7 +193,7 @@ def _play(tape: _Tape, monitor: Monitor, report: WindowReport) -> None:
         tape.fired[place] = replace(tape.fired[place], windows=tape.fired[place].windows + 1)
     for finding in found:
         if finding.kind not in tape.active:
-            late = monitor.label_maturity_ms if finding.kind in OF_LABELS else 0
+            late = monitor.label_maturity_ms if _rests_on_labels(finding) else 0
             tape.active[finding.kind] = len(tape.fired)
             tape.fired.append(
                 Fired(
@@ -194,6 +205,11 @@ def _play(tape: _Tape, monitor: Monitor, report: WindowReport) -> None:
                 )
             )
     tape.reports.append(report)
+
+
+def _rests_on_labels(finding: Finding) -> bool:
+    of_errors = finding.kind is AlertKind.LASTING_CHANGE and all(one.kind == ERROR_RISE for one in finding.causes)
+    return of_errors or finding.kind in OF_LABELS
 
 
 def _closed(tape: _Tape) -> list[Fired]:

@@ -42,7 +42,7 @@ class Rule:
 
 MONITOR = "monitor {{ $labels.monitor }} (model {{ $labels.model }}, endpoint {{ $labels.endpoint }})"
 # The kinds of alerts that have a rule of their own; whatever else monitors find falls under the last one.
-NAMED_KINDS = ("data_fault", "quality_drop", "covariate_drift", "concept", "bias")
+NAMED_KINDS = ("data_fault", "quality_drop", "covariate_drift", "concept", "bias", "lasting_change")
 
 MONITOR_RULES = (
     Rule(
@@ -113,6 +113,20 @@ MONITOR_RULES = (
         steps=(
             "flyball alert list names the groups and the rate.",
             "Ask whoever answers for the model whether it may go on answering; flyball endpoint rollback puts the version before back.",
+        ),
+    ),
+    Rule(
+        name="FlyballLastingChange",
+        scope=Scope.MONITOR,
+        severity=Severity.WARNING,
+        expr='flyball_monitor_alerts{kind="lasting_change",state="firing"%s} > 0',
+        pending="0m",
+        summary=f"Something that {MONITOR} watches is on another level than it was",
+        meaning="A detector that adds up window after window found a change that no single window shows: more errors, another score, or a "
+        "feature on another level.",
+        steps=(
+            "flyball alert list says what changed and since when, and how seldom the detector is wrong.",
+            "flyball monitor windows NAME shows whether quality fell with it.",
         ),
     ),
     Rule(

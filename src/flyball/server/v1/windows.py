@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.entities import FeatureDrift, WindowReport, WindowState
 from flyball.monitoring.figures import GroupFigures, SliceFigure, SlicesFound
+from flyball.monitoring.online.causes import told
 from flyball.monitoring.quality_rules import ACCURACY
 from flyball.wire.v1 import monitors as shapes
 
@@ -44,6 +45,7 @@ def window_info(report: WindowReport) -> shapes.WindowInfo:
         slices=[_slice(one) for one in slices.named],
         groups=[_groups(one) for one in report.groups],
         together=[f"{one.subject}: {'drifted' if one.drifted else 'steady'}: {one.text}" for one in report.joint],
+        changes=[told(one) for one in report.online if one.change],
         unknown=dict(report.unknown),
         outputs=[_moved(one) for one in report.outputs if one.drifted],
         alarm=_alarm(report.alarms),

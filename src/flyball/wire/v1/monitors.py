@@ -83,6 +83,7 @@ class WindowInfo(Shape):
     `revision` counts the window's reports; `coverage` is the labelled share of its rows. `outputs` says how the answers moved
     where they did; `alarm` what is known of the rate of drift alarms, empty where none is wanted. `drifted` names features, and
     what changed that no single feature shows; `together` says of everything that was looked at in that way what was found.
+    `changes` are those that detectors found in the window, each with the time since when.
     """
 
     start_ms: int
@@ -109,6 +110,7 @@ class WindowInfo(Shape):
     worst_slice: str
     slices: list[str]
     groups: list[str]
+    changes: list[str]
     unknown: dict[str, str]
     outputs: list[str] = msgspec.field(default_factory=list)
     alarm: str = ""

@@ -118,10 +118,19 @@ function windowDetail(report) {
     report.drift.length > 12 ? folded(`all ${report.drift.length} features`, measured(report.drift, "")) : null,
     report.joint?.length ? element("h3", "Together") : null, report.joint?.length ? together(report.joint) : null,
     element("h3", "Alarm"), statement(report.alarms),
+    report.online.length ? element("h3", "Detectors that go on from window to window") : null,
+    report.online.length ? lines(report.online.map(detected)) : null,
     said.length ? element("h3", "Labels, slices and groups") : null, said.length ? lines(said) : null,
     Object.keys(report.unknown).length ? folded("What could not be judged", facts(report.unknown), true) : null,
     Object.keys(report.unwatched).length ? folded("What nobody watches", facts(report.unwatched)) : null,
     folded("What this was made from", facts(report.evidence))]);
+}
+
+function detected(one) {
+  const who = `${one.about}, ${one.detector} of ${one.per}`;
+  if (one.change) return `${who}: ${one.change.rose ? "rose" : "fell"} since ${moment(one.change.since_ms)}, found ${moment(one.change.found_ms)}; ${one.stated}`;
+  const stands = one.limit === null ? "no change" : `no change, ${figure(one.statistic)} of ${figure(one.limit)}`;
+  return `${who}: ${one.reason || stands}`;
 }
 
 function* sentences(report) {
