@@ -25,6 +25,7 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from flyball.kernel.canonical import canonical_json
 from flyball.kernel.errors import InvalidInput, Unsupported
@@ -102,6 +103,14 @@ def test_a_linear_pipeline(tmp_path: Path) -> None:
     assert {"skl2onnx", "onnxruntime"} <= set(found.versions)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let libraries work in the calling thread: a team that spins while it waits is slow on a machine with more to do."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_histogram_trees_with_missing_values(tmp_path: Path) -> None:
     frame, target = cancer()
     model = HistGradientBoostingClassifier(max_iter=20).fit(frame, target)

@@ -27,6 +27,7 @@ from sklearn.ensemble import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from flyball.kernel.errors import Corrupted
 from flyball.serving.conversion import MATRIX, OPSETS, TREES_OPSET
@@ -57,7 +58,10 @@ def cancer(*, missing: bool = False) -> Data:
 
 def by_sklearn(model: Any, data: Data) -> bytes:
     rows, answers = data
-    model.fit(rows, answers)
+    with threadpool_limits(
+        1
+    ):  # a team of threads that spin while they wait takes half a minute on a machine with more to do
+        model.fit(rows, answers)
     graph = skl2onnx.convert_sklearn(
         model,
         initial_types=[(MATRIX, data_types.FloatTensorType([None, rows.shape[1]]))],
