@@ -28,6 +28,8 @@ from mlflow.models import infer_signature
 from sklearn.ensemble import RandomForestClassifier
 from tests.exposition import samples_of
 
+# A machine that is busy with other things takes more than a minute to start an interpreter with these libraries.
+PATIENCE_S = 240.0
 PROGRAM = """
     import json, sys
     from pathlib import Path
@@ -101,7 +103,12 @@ class Process:
         (home / "status.json").unlink(missing_ok=True)
         self.popen = subprocess.Popen([sys.executable, str(program), str(home), str(folder)])
         self.pool = urllib3.PoolManager(maxsize=32, retries=False)
-        wait_until(lambda: self.generation == 1)
+        try:
+            wait_until(lambda: self.generation == 1)
+        except BaseException:
+            self.popen.kill()
+            self.popen.wait()
+            raise
 
     def route(self, *, version: int, generation: int) -> None:
         part = self.home / "routing.part"
@@ -145,9 +152,9 @@ class Process:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
-        assert time.monotonic() < deadline, "it did not happen in 60 s"
+        assert time.monotonic() < deadline, f"it did not happen in {PATIENCE_S:g} s"
         time.sleep(0.01)
 
 
@@ -196,7 +203,7 @@ def test_sigterm_answers_every_accepted_request_and_keeps_every_prediction(proce
     process.popen.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
-    assert process.popen.wait(60) == 0
+    assert process.popen.wait(PATIENCE_S) == 0
     assert failed == []
     assert sorted(process.taken) == sorted(answered)
     assert not list((process.home / "spool" / "elec2").glob("*.arrow"))
@@ -220,7 +227,7 @@ def test_a_request_that_is_being_answered_at_sigterm_is_answered(process: Proces
     for thread in threads:
         thread.join()
     assert set(statuses) == {200}
-    assert process.popen.wait(60) == 0
+    assert process.popen.wait(PATIENCE_S) == 0
     assert len(process.taken) == len(statuses) * len(names[0])
 
 
@@ -228,7 +235,7 @@ def test_a_second_process_for_the_same_endpoint_does_not_start(process: Process,
     second = subprocess.run(
         [sys.executable, str(process.home / "program.py"), str(process.home), str(folder)],
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert second.returncode == 1
@@ -245,7 +252,7 @@ def test_after_a_kill_the_next_process_brings_in_what_was_on_disk(process: Proce
     again = Process(process.home, folder)
     wait_until(lambda: set(again.taken) >= {str(i) for i in range(20)})
     again.popen.send_signal(signal.SIGTERM)
-    assert again.popen.wait(60) == 0
+    assert again.popen.wait(PATIENCE_S) == 0
 
 
 def test_in_durable_mode_a_killed_process_has_kept_all_that_it_answered_and_nothing_that_is_hidden(
@@ -276,7 +283,7 @@ def test_in_durable_mode_a_killed_process_has_kept_all_that_it_answered_and_noth
     again = Process(tmp_path, folder)
     wait_until(lambda: set(again.taken) >= set(answered))
     again.popen.send_signal(signal.SIGTERM)
-    assert again.popen.wait(60) == 0
+    assert again.popen.wait(PATIENCE_S) == 0
     for path in tmp_path.glob("*.taken"):
         table = pa.ipc.open_file(path.read_bytes()).read_all()
         assert "feature.price" not in table.column_names

@@ -17,7 +17,7 @@ from flyball.serving.isolation.runtime import RemoteRuntime
 from flyball.serving.isolation.supervisor import RestartPolicy
 
 TOY = Path(__file__).with_name("toy")
-PATIENCE_S = 60
+PATIENCE_S = 240
 # Restarts at once, and does not give up before a test wants it to.
 EAGER = RestartPolicy(first_s=0.01, longest_s=0.01, most=50, window_s=600)
 

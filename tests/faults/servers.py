@@ -16,7 +16,7 @@ from tests.faults.server_load import Api
 from tests.ports import free_port
 
 HOST = Path(__file__).with_name("server_host.py")
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 class Servers:

@@ -31,7 +31,7 @@ from flyball.server.platform import Platform, open_platform
 from flyball.wire.v1 import frames
 from flyball.wire.v1 import journals as shapes
 
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 TRAINING = """
 import sys, time
 import mlflow

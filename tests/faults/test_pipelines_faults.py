@@ -30,7 +30,7 @@ from flyball.pipelines.limits import Limits
 from flyball.pipelines.processes import LOG_BYTES
 from flyball.server.migrations import upgrade
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 # A step that tells its process id in a file and then waits to be killed; a file called "go" lets it pass.
 WAITING = """

@@ -23,7 +23,7 @@ from flyball.client import Client
 from flyball.client.paths import api
 from flyball.wire.v1 import access
 
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 # A supervisor of its own over small children, so that what is tried is the supervising and not the platform.
 SCRIPT = """

@@ -16,7 +16,7 @@ from tests.protocol.serving import TrackingServer
 
 API = "/api/2.0/mlflow/"
 # Seven repetitions with their pauses would take minutes.
-QUICK_S = 60.0
+QUICK_S = 120.0
 # The client's own answer to a server that lacks something, as it is set where people use it: seven repetitions.
 RETRIES = "7"
 

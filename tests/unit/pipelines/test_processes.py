@@ -15,7 +15,7 @@ from flyball.pipelines.children import Child, FreshChild
 from flyball.pipelines.exchange import PlanTask
 from flyball.pipelines.processes import ProcessRunner
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 TASK = PlanTask(pipeline="nothing.py:main", parameters={})
 
 

@@ -14,7 +14,7 @@ from flyball.pipelines.entities import RunState
 from flyball.server.platform import Platform
 from flyball.server.worker import SERVICE, Worker
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 def eventually(probe: Callable[[], bool], what: str) -> None:

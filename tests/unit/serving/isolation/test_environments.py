@@ -22,7 +22,7 @@ from flyball.serving.isolation.requirements import ModelLock
 
 PROGRAM = Path(__file__).with_name("small_maker.py")
 DAY_MS = 86_400_000
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 
 @pytest.fixture
