@@ -16,12 +16,13 @@ from pathlib import Path
 def main() -> None:
     """Read, compare, write the page."""
     reference, current, page = map(Path, sys.argv[1:4])
-    import pandas as pd
+    frames = sys.argv[4:] == ["frames"]
+    if frames:
+        import pandas as pd
 
     from flyball.monitoring import compare
 
     began = time.perf_counter()
-    frames = sys.argv[4:] == ["frames"]
     sides: list[object] = [pd.read_parquet(path) if frames else path for path in (reference, current)]
     read = time.perf_counter()
     found = compare(*sides)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from flyball.kernel.db import open_database
 from flyball.kernel.settings import load_settings
 from flyball.monitoring import describe
+from flyball.monitoring.entities import Label
 from flyball.monitoring.service import Monitors
 from flyball.server.migrations import upgrade
 from flyball.server.platform import Platform, open_platform
@@ -31,6 +32,9 @@ ROWS = 100_000
 BATCHES = 60
 ENDPOINT, MODEL = "live", "model"
 WINDOWS = {"daily": "1d", "hourly": "1h"}
+# An endpoint of its own, because windows of one endpoint share what was summarised of them. Labels come with their rows, and
+# count an hour later: a look judges the hour before whole, with slices, groups and what the losses are due to.
+LABELLED, LABELLED_ENDPOINT = "labelled", "live-with-labels"
 ACTOR = "service:benchmark"
 
 
@@ -44,9 +48,12 @@ def main() -> None:
         monitors = _monitors(platform)
         took: dict[str, float] = {}
         for hour in range(hours):
-            took["keep_s"] = _timed(partial(_serve, platform, hour))
+            took["keep_s"] = _timed(partial(_serve, platform, ENDPOINT, hour))
             for name in WINDOWS:
                 took[f"{name}_s"] = _timed(partial(monitors.evaluate, name))
+            _serve(platform, LABELLED_ENDPOINT, hour)
+            _label(platform, hour)
+            took[f"{LABELLED}_s"] = _timed(partial(monitors.evaluate, LABELLED))
         platform.predictions.accept(ENDPOINT, _batch(24, 0, ROWS // BATCHES))
         for name in WINDOWS:
             took[f"{name}_close_s"] = _timed(partial(monitors.evaluate, name))
@@ -63,15 +70,29 @@ def _monitors(platform: Platform) -> Monitors:
     platform.registry.create_version(MODEL, source="s3://elsewhere/model", actor=ACTOR)
     for kind, content in describe(_rows(np.random.default_rng(0), 200_000, shift=0.0)).items():
         platform.registry.attach(MODEL, 1, kind, platform.artifacts.put_json(content), actor=ACTOR)
-    for name, window in WINDOWS.items():
-        monitor = {"monitor": name, "endpoint": ENDPOINT, "model": MODEL, "window": window, "label_maturity": "1d"}
+    asked = {name: (ENDPOINT, window, "1d") for name, window in WINDOWS.items()}
+    for name, (endpoint, window, maturity) in {**asked, LABELLED: (LABELLED_ENDPOINT, "1h", "1h")}.items():
+        monitor = {"monitor": name, "endpoint": endpoint, "model": MODEL, "window": window, "label_maturity": maturity}
         platform.monitors.put(monitor, actor=ACTOR)
     return platform.monitors
 
 
-def _serve(platform: Platform, hour: int) -> None:
+def _serve(platform: Platform, endpoint: str, hour: int) -> None:
     for batch in range(BATCHES):
-        platform.predictions.accept(ENDPOINT, _batch(hour, batch, ROWS // BATCHES))
+        platform.predictions.accept(endpoint, _batch(hour, batch, ROWS // BATCHES))
+
+
+def _label(platform: Platform, hour: int) -> None:
+    """Send a label for every row of an hour; what comes true has nothing to do with what was said."""
+    for batch in range(BATCHES):
+        table = _batch(hour, batch, ROWS // BATCHES)
+        names, times = (table.column(name).to_pylist() for name in ("prediction_id", "time_ms"))
+        values = np.random.default_rng(batch).integers(0, 2, len(names)).tolist()
+        labels = [
+            Label(prediction_id=name, value=value, time_ms=time_ms)
+            for name, value, time_ms in zip(names, values, times, strict=True)
+        ]
+        platform.predictions.add_labels(LABELLED_ENDPOINT, labels, revise=False, actor=ACTOR)
 
 
 def _rows(generator: np.random.Generator, rows: int, *, shift: float) -> pa.Table:

@@ -22,15 +22,18 @@ class Size:
     rows: int
     numbers: int
     categories: int
+    digits: int | None = 3
+    """How many digits numbers have behind the point; None leaves all of them."""
 
     @property
     def text(self) -> str:
         """The size as a reader says it."""
-        return f"{self.rows:,} rows × {self.numbers + self.categories}"
+        digits = " of all digits" if self.digits is None else ""
+        return f"{self.rows:,} rows × {self.numbers + self.categories}{digits}"
 
 
 def write_tables(folder: Path, size: Size) -> tuple[Path, Path]:
-    """Write reference and current table. Numbers have four digits, as measured ones do."""
+    """Write reference and current table."""
     paths = folder / "reference.parquet", folder / "current.parquet"
     for seed, path in enumerate(paths):
         generator = np.random.default_rng(seed)
@@ -57,7 +60,8 @@ def _part(generator: np.random.Generator, size: Size, rows: int, *, moved: bool)
     columns: dict[str, object] = {}
     for place in range(size.numbers):
         shift = SHIFT if moved and place % MOVED_EVERY == 0 else 0.0
-        columns[f"n{place}"] = generator.normal(shift, 1.0, rows).round(3)
+        values = generator.normal(shift, 1.0, rows)
+        columns[f"n{place}"] = values if size.digits is None else values.round(size.digits)
     for place in range(size.categories):
         weights = np.arange(1, len(CATEGORIES) + 1, dtype=float)
         weights = weights[::-1] if moved and place % MOVED_EVERY == 0 else weights

@@ -77,6 +77,16 @@ def test_a_command_is_loaded_without_heavy_libraries(module: str) -> None:
     assert not loaded_after(module) & HEAVY
 
 
+def test_tables_are_compared_without_a_database_or_another_table_library() -> None:
+    assert not loaded_after("flyball.monitoring.comparison.engine") & {
+        "sqlalchemy",
+        "pandas",
+        "scipy",
+        "sklearn",
+        "duckdb",
+    }
+
+
 def test_a_model_server_starts_without_what_few_requests_need() -> None:
     program = """
 import sys

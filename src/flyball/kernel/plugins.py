@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from flyball.kernel.errors import MissingExtra, NotFound
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP_PREFIX = "flyball."
 
@@ -32,6 +35,8 @@ def plugin_place(group: str, name: str) -> str:
 
 
 def _offer(group: str, name: str) -> EntryPoint:
+    from importlib.metadata import entry_points  # reads how e-mails are written, which takes as long as many a command
+
     offers = entry_points(group=GROUP_PREFIX + group)
     found = [offer for offer in offers if offer.name == name]
     if not found:

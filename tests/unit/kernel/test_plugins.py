@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from flyball.kernel import plugins
 from flyball.kernel.errors import MissingExtra, NotFound
 from flyball.kernel.plugins import load_plugin
 
@@ -19,7 +19,7 @@ def offers(monkeypatch: pytest.MonkeyPatch) -> None:
             EntryPoint(name="broken", value="no_such_library.inside:Thing", group=group),
         ]
     )
-    monkeypatch.setattr(plugins, "entry_points", lambda *, group: offered.select(group=group))
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: offered.select(group=group))
 
 
 def test_a_plugin_is_loaded_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
