@@ -23,6 +23,7 @@ MEMORY = 0.6
 WAVES = {"load": (1.0, 0.5), "price": (0.5, 1.0), "heat": (2.0, 0.0), "wind": (0.0, 0.0)}
 LEVEL = 40.0
 RIGHT_SHARE = 0.9
+SEGMENT, OTHER_SEGMENTS = "new", ("old", "large", "small")
 
 
 def null_stream(seed: int, *, days: int) -> pa.Table:
@@ -41,6 +42,26 @@ def null_stream(seed: int, *, days: int) -> pa.Table:
     return pa.table({**columns, "prediction": prediction, "label": np.where(right, prediction, 1 - prediction)})
 
 
+def slice_stream(seed: int, *, days: int, rows_a_day: int, share: float, lost: float, from_ms: int) -> pa.Table:
+    """Return rows of two numbers and a segment; from a moment on one segment, a share of the rows, loses so many right answers."""
+    generator = np.random.default_rng(seed)
+    rows = days * rows_a_day
+    times = np.arange(rows, dtype=np.int64) * DAY_MS // rows_a_day
+    mine = generator.random(rows) < share
+    prediction = generator.integers(0, 2, rows)
+    right = generator.random(rows) < np.where(mine & (times >= from_ms), RIGHT_SHARE - lost, RIGHT_SHARE)
+    return pa.table(
+        {
+            "time_ms": times,
+            "load": generator.normal(size=rows),
+            "price": generator.exponential(size=rows),
+            "segment": np.where(mine, SEGMENT, generator.choice(OTHER_SEGMENTS, rows)),
+            "prediction": prediction,
+            "label": np.where(right, prediction, 1 - prediction),
+        }
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change to plant: how much of it, and which feature is its cause (empty: none is)."""
@@ -54,6 +75,7 @@ CHANGES = {
     "mean": Change(size=1.5, cause="load"),
     "scale": Change(size=3.0, cause="load"),
     "unit": Change(size=1_000.0, cause="load"),
+    "fahrenheit": Change(size=1.8, cause="load"),
     "missingness": Change(size=0.4, cause="load"),
     "category": Change(size=0.5, cause="colour"),
     "slice": Change(size=0.6, cause=""),
@@ -78,6 +100,7 @@ def planted(table: pa.Table, change: str, *, from_ms: int, seed: int, size: floa
         "mean": load + much * load.std(),
         "scale": load.mean() + much * (load - load.mean()),
         "unit": load * much,
+        "fahrenheit": load * much + 32.0,
     }
     return _with(table, "load", np.where(after, changed[change], load))
 

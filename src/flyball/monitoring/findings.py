@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from flyball.measures.groups import Fairness
 from flyball.measures.metrics import Better
 from flyball.monitoring.entities import AlertKind, Cause, FeatureDrift, WindowReport
+from flyball.monitoring.figures import SliceFigure, SliceVerdict
 from flyball.monitoring.multivariate.entities import JointKind
 from flyball.monitoring.online.causes import lasting_changes
 
@@ -41,7 +42,7 @@ def shown(report: WindowReport | None) -> frozenset[AlertKind]:
     kinds = {
         AlertKind.DATA_FAULT: bool(report.faults),
         AlertKind.COVARIATE_DRIFT: bool(report.drifted or report.drifted_together),
-        AlertKind.QUALITY_DROP: report.quality is not None and report.quality.dropped,
+        AlertKind.QUALITY_DROP: report.quality is not None and (report.quality.dropped or bool(_dropped(report))),
         AlertKind.CONCEPT: _concept_got_worse(report),
         AlertKind.LASTING_CHANGE: any(one.alarms for one in report.online),
         AlertKind.BIAS: any(one.verdict is Fairness.BEYOND for one in report.groups),
@@ -78,11 +79,11 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
     """Rank the likely causes, the likeliest first.
 
     Where labels say how many wrong answers each feature explains, by that; what explains nothing that is sure follows in this
-    order. Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold, then those
-    that changed together only. Of a
-    drop in quality or of the concept: faults; that the meaning of the inputs changed, where the labels prove it; drift; the
-    worst slice; and where nothing proves it, at last, that the meaning may have changed (which is all there is to say when the
-    inputs look as they did). Of a bias: the gaps by their size over the tolerance. Of a lasting change: what the detectors watch.
+    order. Of a fault: the faulty features by the share of rows. Of drift: the drifted features by effect over threshold, then
+    those that changed together only. Of a drop in quality or of the concept: faults; that the meaning of the inputs changed,
+    where the labels prove it; named slices that dropped; the strongest drift; the worst slice; other drift; and where nothing
+    proves it, at last, that the meaning may have changed (which is all there is to say when the inputs look as they did). Of a
+    bias: the gaps by their size over the tolerance. Of a lasting change: what the detectors watch.
     """
     faults = [
         Cause(feature=fault.feature, kind=str(fault.kind), score=FAULT_SCORE * fault.share, detail=fault.detail)
@@ -107,7 +108,9 @@ def causes(report: WindowReport, kind: AlertKind) -> tuple[Cause, ...]:
         return _ranked(report, [*drifts, *_together(report)])
     proven = _proven_concept(report)
     rest = () if proven else (_concept(report),)
-    return _ranked(report, [*faults, *proven, *drifts, *_together(report), *_worst_slice(report), *rest])
+    strongest, others = drifts[:1], [*drifts[1:], *_together(report)]
+    told = [*faults, *proven, *_named_slices(report), *strongest, *_worst_slice(report), *others, *rest]
+    return _ranked(report, told)
 
 
 def _together(report: WindowReport) -> list[Cause]:
@@ -139,6 +142,25 @@ def _proven_concept(report: WindowReport) -> tuple[Cause, ...]:
         return ()
     score = abs(concept.gap or 0.0) / (concept.allowed or 1.0)
     return (Cause(feature="", kind=CONCEPT, score=score, detail=concept.reason),)
+
+
+def _dropped(report: WindowReport) -> list[SliceFigure]:
+    """Return the slices that the monitor names and that surely fell below their own baseline."""
+    named = report.slices.named if report.slices else ()
+    return [one for one in named if one.verdict is SliceVerdict.DROPPED]
+
+
+def _named_slices(report: WindowReport) -> list[Cause]:
+    causes = [
+        Cause(
+            feature="",
+            kind=SLICE,
+            score=abs((one.baseline or 0.0) - (one.value or 0.0)),
+            detail=f"{one.name} ({one.where}): {one.metric} {one.value or 0.0:.4f} on {one.share:.1%} of the rows, {one.reason}",
+        )
+        for one in _dropped(report)
+    ]
+    return sorted(causes, key=lambda cause: -cause.score)
 
 
 def _worst_slice(report: WindowReport) -> tuple[Cause, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -36,7 +37,11 @@ class Labelled:
 def judge_slices(
     labelled: Labelled, *, rules: SliceRules, quality: QualityRules, baseline: Baseline | None, seed: int
 ) -> tuple[SliceFigure, ...]:
-    """Return the watched metric of each named slice, with its bounds; undecided where there is too little to say more."""
+    """Return the watched metric of each named slice, with its bounds; undecided where there is too little to say more.
+
+    The more slices are named, the surer each bound (Bonferroni): that any of them is said to have dropped is no likelier for it.
+    """
+    quality = msgspec.structs.replace(quality, confidence=confidence_of_one(quality.confidence, len(rules.named)))
     found: list[SliceFigure] = []
     for name, where in rules.named.items():
         blank = SliceFigure(
@@ -59,6 +64,15 @@ def judge_slices(
             continue
         found.append(_judge(blank, kept, labelled, rules=rules, quality=quality, seed=seed))
     return tuple(found)
+
+
+def confidence_of_one(confidence: float, slices: int) -> float:
+    """Return the confidence of each slice's bound when so many are judged together.
+
+    >>> round(confidence_of_one(0.95, 5), 10)
+    0.99
+    """
+    return 1.0 - (1.0 - confidence) / max(1, slices)
 
 
 def _judge(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -78,7 +78,7 @@ class TableHistory:
         return self.has_labels
 
     def reference(self, monitor: Monitor, version: int) -> Reference:  # noqa: ARG002 -- one table, one version
-        found = reference_of(self.normal, monitor.quality, block_ms=monitor.block_ms)
+        found = reference_of(self.normal, monitor.quality, block_ms=monitor.block_ms, slices=monitor.slices.named)
         if monitor.multivariate is None:
             return found
         bare = _bare(self.normal)
@@ -137,15 +137,20 @@ def log_table(table: pa.Table, roles: Roles) -> pa.Table:
     return pa.table(columns).sort_by("time_ms")
 
 
-def reference_of(table: pa.Table, rules: QualityRules, *, block_ms: int) -> Reference:
-    """Return what a stretch of history (in the schema of the log) is the measure of: its profile and its own quality."""
+def reference_of(
+    table: pa.Table, rules: QualityRules, *, block_ms: int, slices: Mapping[str, str] | None = None
+) -> Reference:
+    """Return what a stretch of history (in the schema of the log) is the measure of: its profile and its own quality.
+
+    `slices` are predicates by name; each gets a baseline of its own.
+    """
     profile = profile_table(_bare(table))
     known_inputs = Reference(profile=profile, inputs=table_summary_of(profile))
     known = table.filter(pc.field(LABEL).is_valid() & pc.field(PREDICTION).is_valid())
     if not known.num_rows:
         return replace(known_inputs, missing={EvidenceKind.BASELINE: NO_LABELS})
     try:
-        shown = quality_baseline(known, metric=rules.metric, positive=rules.positive, block_ms=block_ms)
+        shown = quality_baseline(known, metric=rules.metric, positive=rules.positive, block_ms=block_ms, slices=slices)
     except InvalidInput as error:
         return replace(known_inputs, missing={EvidenceKind.BASELINE: error.message})
     return replace(known_inputs, baseline=Baseline.from_json(shown))

@@ -29,7 +29,7 @@ class Cells:
     """Stretches of `cell_ms` in a row, the first at `start_ms`.
 
     `rows` (n,) holds their rows, `counts` a matrix (n, bins) a feature, `beyond` (n,) the sum of how far a feature's numbers lie
-    outside its cuts; `hits` of `labelled` predictions were right.
+    outside its cuts.
     """
 
     start_ms: int
@@ -38,8 +38,6 @@ class Cells:
     rows: Floats
     counts: tuple[NDArray[np.float32], ...]
     beyond: tuple[Floats, ...]
-    hits: Floats
-    labelled: Floats
 
     @property
     def count(self) -> int:
@@ -61,8 +59,6 @@ class Cells:
             rows=self.rows[part],
             counts=tuple(one[part] for one in self.counts),
             beyond=tuple(one[part] for one in self.beyond),
-            hits=self.hits[part],
-            labelled=self.labelled[part],
         )
 
 
@@ -75,8 +71,6 @@ def empty_cells(start_ms: int, *, count: int, cell_ms: int, bins: Sequence[Featu
         rows=np.zeros(count),
         counts=tuple(np.zeros((count, one.count), dtype=np.float32) for one in bins),
         beyond=tuple(np.zeros(count) for _ in bins),
-        hits=np.zeros(count),
-        labelled=np.zeros(count),
     )
 
 
@@ -102,8 +96,8 @@ def bins_of(profile: ColumnProfile, rules: DriftRules) -> FeatureBins | None:
     return FeatureBins(feature=profile.name, measure=str(rules.category_measure), names=names)
 
 
-def fill(cells: Cells, times: NDArray[np.int64], columns: Columns, correct: pa.ChunkedArray | None = None) -> None:
-    """Add rows to the cells that they fall into; rows outside are left out. `correct` is null where a row has no label."""
+def fill(cells: Cells, times: NDArray[np.int64], columns: Columns) -> None:
+    """Add rows to the cells that they fall into; rows outside are left out."""
     place = (times - cells.start_ms) // cells.cell_ms
     inside = (place >= 0) & (place < cells.count)
     place = place[inside]
@@ -116,11 +110,6 @@ def fill(cells: Cells, times: NDArray[np.int64], columns: Columns, correct: pa.C
         flat = np.bincount(place[there] * bins.count + codes[there], minlength=counts.size)
         counts[:] += flat.reshape(counts.shape)
         beyond[:] += np.bincount(place[there], weights=outside[there], minlength=cells.count)
-    if correct is not None:
-        known = pc.is_valid(correct).to_numpy()[inside]
-        right = pc.fill_null(correct, False).to_numpy()[inside]
-        cells.labelled[:] += np.bincount(place[known], minlength=cells.count)
-        cells.hits[:] += np.bincount(place[known & right], minlength=cells.count)
 
 
 def codes_of(bins: FeatureBins, column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Floats]:

@@ -10,6 +10,9 @@ from flyball.kernel.canonical import Digest, digest_json
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.multivariate.entities import JointCalibration
 
+SURE = 0.8
+"""With this probability a change is found within `Power.wait_windows`."""
+
 
 class Cycle(StrEnum):
     """What repeats in the history, so that a window is held against its like."""
@@ -80,7 +83,9 @@ class Backcheck:
 class Power:
     """With which probability a planted change is found within some windows; `tried` null windows were changed.
 
-    `change` such as "shift", `size` in its unit, `feature` empty for quality.
+    `change` such as "shift", `size` in its unit, `feature` empty for quality. Within `wait_windows` it is found with a probability
+    of 0.8; None where not even within as many windows as were tried. `without` is the share of windows in which the same rule alarms
+    without any change, None where that is the chance that the monitor states for drift.
     """
 
     change: str
@@ -92,13 +97,18 @@ class Power:
     lower: float
     upper: float
     tried: int
+    wait_windows: int | None = None
+    without: float | None = None
 
     @property
     def text(self) -> str:
         """The statement as a person reads it."""
         where = f" of {self.feature}" if self.feature else ""
         what = f"finds a {self.change} of {self.size:g} {self.unit}{where}"
-        return f"{what} within {self.within_windows} windows with probability {self.probability:.2f}"
+        said = f"{what} within {self.within_windows} windows with probability {self.probability:.2f}"
+        if self.wait_windows is not None:
+            said += f", within {self.wait_windows} with {SURE:g}"
+        return said if self.without is None else f"{said}; without it {self.without:.3f} of the windows alarm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +118,8 @@ class Calibration:
     `reason` is empty, or says why nothing can be said; then there are no features. `chance` is what one window may have, `rate`
     how many false alarms a period will have on average, and `rate_lower`..`rate_upper` (90 %) what this history leaves open.
     `windows` whole windows fit into the history, `needed` are needed. `null` holds the largest standardised effect of each null
-    window, ascending. `unmatched` names cycles that could not be kept apart, with the reason.
+    window, ascending. `unmatched` names cycles that could not be kept apart, with the reason; `unstated` why of something no power is
+    stated.
     """
 
     monitor: str
@@ -135,6 +146,7 @@ class Calibration:
     rate_upper: float = 0.0
     features: tuple[FeatureCalibration, ...] = ()
     uncalibrated: Mapping[str, str] = field(default_factory=dict)
+    unstated: Mapping[str, str] = field(default_factory=dict)
     backcheck: Backcheck | None = None
     power: tuple[Power, ...] = ()
     joint: JointCalibration | None = None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flyball.datasets.profile import Profile
+from flyball.monitoring.calibration.block_losses import BlockLosses, add_losses, empty_losses
 from flyball.monitoring.calibration.calibrate import Frame, backcheck, calibrate, calibration_bins
 from flyball.monitoring.calibration.cells import Cells, cell_length, empty_cells, fill
 from flyball.monitoring.calibration.entities import Calibration
 from flyball.monitoring.calibration.power import with_power
 from flyball.monitoring.calibration.quality_power import with_quality_power
 from flyball.monitoring.monitor import Monitor
-from flyball.monitoring.schema import FEATURE_PREFIX, LABEL, PREDICTION
+from flyball.monitoring.schema import FEATURE_PREFIX
 
 # Each cell is a row of every feature's matrix: 27 years of days, or 13 months of hours; of very many features the last part
 # of a long history, so that the matrices take some 400 MB at most.
@@ -64,12 +64,14 @@ def calibrate_on(
 
     Arguments are those of `thresholds_on`.
     """
-    made = thresholds_on(tables, span, monitor=monitor, version=version, profile=profile)
+    losses = empty_losses(monitor, span.start_ms, span.end_ms)
+    noted = _noting(tables, losses, monitor)
+    made = thresholds_on(noted, span, monitor=monitor, version=version, profile=profile)
     found, cells, frame = made.calibration, made.cells, made.frame
     if frame is None or not found.known:
         return found
     found = replace(found, backcheck=backcheck(monitor, cells, found.chance))
-    return with_quality_power(with_power(found, monitor, cells, frame), monitor, cells, frame)
+    return with_quality_power(with_power(found, monitor, cells, frame), monitor, losses)
 
 
 def thresholds_on(
@@ -98,15 +100,20 @@ def thresholds_on(
     return Calibrated(calibration=replace(made, uncalibrated=left), cells=kept, frame=frame)
 
 
+def _noting(tables: Iterable[pa.Table], losses: BlockLosses, monitor: Monitor) -> Iterator[pa.Table]:
+    """Yield the tables, each after its labels have been noted."""
+    for table in tables:
+        add_losses(losses, table, monitor)
+        yield table
+
+
 def _fill(cells: Cells, table: pa.Table) -> None:
     columns = {
         name.removeprefix(FEATURE_PREFIX): table.column(name)
         for name in table.column_names
         if name.startswith(FEATURE_PREFIX)
     }
-    labelled = LABEL in table.column_names and not pa.types.is_null(table.schema.field(LABEL).type)
-    correct = pc.equal(table.column(PREDICTION), table.column(LABEL)) if labelled else None
-    fill(cells, table.column("time_ms").to_numpy(), columns, correct)
+    fill(cells, table.column("time_ms").to_numpy(), columns)
 
 
 def _only(cells: Cells, absent: set[str]) -> Cells:

@@ -7,6 +7,7 @@ power is rather understated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from flyball.measures.samples import Floats
 from flyball.monitoring.calibration.calibrate import Frame
 from flyball.monitoring.calibration.cells import Cells
 from flyball.monitoring.calibration.effects import effects_of, expected_counts, window_sums
-from flyball.monitoring.calibration.entities import Calibration, FeatureBins, Power
+from flyball.monitoring.calibration.entities import SURE, Calibration, FeatureBins, Power
 from flyball.monitoring.calibration.windows import guard_of, pieces
 from flyball.monitoring.faults import MISSING_CONFIDENCE
 from flyball.monitoring.monitor import Monitor
@@ -26,6 +27,8 @@ from flyball.monitoring.monitor import Monitor
 MOST_WINDOWS = 256
 SHIFTS = (0.25, 0.5, 1.0, 2.0)
 SCALES = (1.5, 3.0)
+# Thousandths for wholes, and degrees of Fahrenheit for those of Celsius: a factor and what is added.
+UNITS = ((1_000.0, 0.0), (1.8, 32.0))
 MOVED = (0.05, 0.2, 0.5)
 MISSING = (0.02, 0.1, 0.3)
 POWER_CONFIDENCE = 0.975
@@ -72,16 +75,22 @@ def with_power(calibration: Calibration, monitor: Monitor, cells: Cells, frame: 
 
 
 def power_of(
-    found: NDArray[np.bool_], *, change: str, size: float, unit: str, feature: str, within: int, monitor: Monitor
+    found: NDArray[np.bool_],
+    *,
+    change: str,
+    size: float,
+    unit: str,
+    feature: str,
+    within: int,
+    monitor: Monitor,
+    without: float | None = None,
 ) -> Power:
     """Return the share of runs of `within` windows in which a change is found, in as many in a row as the file wants."""
-    alarmed = _runs(found, length=monitor.persist_windows, all_of=True) if monitor.persist_windows > 1 else found
-    left = max(1, within - monitor.persist_windows + 1)
-    runs = (
-        _runs(alarmed, length=left, all_of=False) if within >= monitor.persist_windows else np.zeros(1, dtype=np.bool_)
-    )
-    hits = int(np.sum(runs))
-    bounds = wilson(hits, len(runs), confidence=POWER_CONFIDENCE)
+    persist = monitor.persist_windows
+    alarmed = _runs(found, length=persist, all_of=True) if persist > 1 else found
+    runs = _runs(alarmed, length=within - persist + 1, all_of=False) if within >= persist else np.zeros_like(found)
+    bounds = wilson(int(np.sum(runs)), len(runs), confidence=POWER_CONFIDENCE)
+    wait = _wait(alarmed)
     return Power(
         change=change,
         size=size,
@@ -92,7 +101,22 @@ def power_of(
         lower=bounds.lower,
         upper=bounds.upper,
         tried=len(found),
+        wait_windows=None if wait is None else wait + persist - 1,
+        without=without,
     )
+
+
+def _wait(alarmed: NDArray[np.bool_]) -> int | None:
+    """Return within how many windows a change is found with a probability of `SURE`, wherever it begins; None: it is not.
+
+    From window to window the wait falls by one until an alarm: of a gap of g windows between alarms, waits of 1..g are equally likely.
+    """
+    places = np.flatnonzero(alarmed)
+    if not len(places):
+        return None
+    gaps = np.diff(np.append(places, places[0] + len(alarmed)))
+    waits = np.sort(np.concatenate([np.arange(1, gap + 1) for gap in gaps]))
+    return int(waits[math.ceil(SURE * len(waits)) - 1])
 
 
 def _runs(found: NDArray[np.bool_], *, length: int, all_of: bool) -> NDArray[np.bool_]:
@@ -108,6 +132,10 @@ def _tried(
     for name, size, unit, change in _changes(bins):
         effects = effects_of(bins, windows.ours, change(windows.theirs), windows.beyond)
         yield name, size, unit, effects > threshold
+    for factor, added in () if bins.names else UNITS:
+        changed, beyond = _in_unit(np.asarray(bins.cuts), windows, factor=factor, added=added)
+        unit = f"times plus {added:g}" if added else "times"
+        yield "change of unit", factor, unit, effects_of(bins, windows.ours, changed, beyond) > threshold
     for share in MISSING:
         yield "missing share", share, "of the rows", _missing_found(windows, share, monitor)
 
@@ -146,6 +174,18 @@ def _remapped(cuts: Floats, before: Floats) -> Change:
         return np.diff(np.concatenate([np.zeros((len(total), 1)), moved, total[:, None]], axis=1), axis=1)
 
     return change
+
+
+def _in_unit(cuts: Floats, windows: _Windows, *, factor: float, added: float) -> tuple[Floats, Floats]:
+    """Return the counts of values in another unit, and the sum of how far they then lie outside the cuts.
+
+    A value is taken to lie in the middle between its cuts, or at the outermost one: beyond it only makes the effect larger.
+    """
+    changed = _remapped(cuts, (cuts - added) / factor)(windows.theirs)
+    middles = np.concatenate([cuts[:1], 0.5 * (cuts[1:] + cuts[:-1]), cuts[-1:]]) * factor + added
+    outside = np.maximum(middles - cuts[-1], 0.0) + np.maximum(cuts[0] - middles, 0.0)
+    beyond: Floats = windows.theirs @ outside
+    return changed, beyond
 
 
 def _missing_found(windows: _Windows, share: float, monitor: Monitor) -> NDArray[np.bool_]:

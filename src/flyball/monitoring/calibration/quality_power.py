@@ -1,81 +1,172 @@
-"""What a monitor's rule of quality would find: losses planted into slices of windows, judged as the platform judges them."""
+"""What a monitor's rules of quality would find: losses planted into the history's own windows, judged as the platform judges them.
+
+Losses are planted block by block of time, so what the rows of a block have in common stays. Of accuracy, right answers become wrong
+ones, in all rows or in a part of each block's rows drawn at random; of a mean loss, every row's grows alike.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from flyball.kernel.canonical import digest_json
-from flyball.monitoring.calibration.calibrate import Frame
-from flyball.monitoring.calibration.cells import Cells
+from flyball.measures.intervals import Interval, wilson
+from flyball.measures.metrics import ratio
+from flyball.measures.resampling import bound_figure
+from flyball.measures.samples import Floats
+from flyball.monitoring.calibration.block_losses import RIGHT, WRONG, BlockLosses
 from flyball.monitoring.calibration.entities import Calibration, Power
 from flyball.monitoring.calibration.power import power_of
-from flyball.monitoring.calibration.windows import pieces
+from flyball.monitoring.entities import QualityVerdict
 from flyball.monitoring.monitor import Monitor
-from flyball.monitoring.quality import Baseline, judge_quality
+from flyball.monitoring.quality import FEWEST_BLOCKS, verdict_of
 from flyball.monitoring.quality_rules import ACCURACY
+from flyball.monitoring.slices import confidence_of_one
 
-# Shares of the rows that a slice holds; 1 is all of them.
-SLICES = (0.02, 0.1, 1.0)
-LOSSES = (0.05, 0.1)
-MOST_WINDOWS = 60
+LOSSES = (0.05, 0.1, 0.15)
+# Shares of the rows that a named slice holds, and what it loses.
+SLICES, SLICE_LOSSES = (0.02, 0.1), (0.05, 0.1)
+GROWN = (0.1, 0.25, 0.5)
+MOST_WINDOWS = 120
+# A slice's rows are drawn anew so often: how often it alarms without a loss is read off all of them.
+SLICE_DRAWS = 4
 _SEED_DIGITS = 8
+_SQUARED = "rmse"
 
 
-def with_quality_power(calibration: Calibration, monitor: Monitor, cells: Cells, frame: Frame) -> Calibration:
-    """State which losses the monitor finds within the time that its file names, from the labels that the history has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """When a part of a window counts as fallen: how sure its bound is, and how few labelled rows say nothing."""
 
-    A slice's rows are drawn from its window at random, so they are taken as independent of each other; the baseline is the
-    history's own accuracy. Nothing is stated of other metrics.
-    """
-    if monitor.quality.metric != ACCURACY:
-        return calibration  # a loss of so many points is one of right answers
-    index = pieces(cells, frame.k, step=frame.k, min_rows=monitor.min_rows, most=MOST_WINDOWS)
-    labelled, hits = cells.labelled[index].sum(axis=1), cells.hits[index].sum(axis=1)
-    if not labelled.sum() > 0:
-        return calibration
-    seed = int(digest_json([monitor.name, cells.start_ms, "quality"])[:_SEED_DIGITS], 16)
-    baseline = Baseline(metric=monitor.quality.metric, value=float(hits.sum() / labelled.sum()))
-    within = monitor.alarms.power_windows(monitor.window_ms)
-    stated: list[Power] = []
-    for share in SLICES:
-        for loss in LOSSES:
-            generator = np.random.default_rng(seed)
-            pairs = zip(labelled.astype(int), hits.astype(int), strict=True)
-            found = np.array(
-                [_found(int(rows), int(right), share, loss, monitor, baseline, generator) for rows, right in pairs]
-            )
-            change = "loss of quality" if share == 1.0 else f"loss of quality in a slice of {share:.0%}"
-            stated.append(
-                power_of(
-                    found, change=change, size=100 * loss, unit="points", feature="", within=within, monitor=monitor
-                )
-            )
+    confidence: float
+    min_rows: int
+
+
+def with_quality_power(calibration: Calibration, monitor: Monitor, losses: BlockLosses) -> Calibration:
+    """State which losses the monitor finds, from the labels that the history has; or why nothing is stated."""
+    rows = losses.rows.sum(axis=1)
+    labelled = np.flatnonzero(rows >= monitor.min_rows)
+    reason = losses.reason or ("" if len(labelled) else "the history has no window with enough labels")
+    if reason:
+        return replace(calibration, unstated={**calibration.unstated, "quality": reason})
+    if len(labelled) > MOST_WINDOWS:
+        labelled = labelled[np.linspace(0, len(labelled) - 1, MOST_WINDOWS).astype(np.int64)]
+    planter = _Planter(losses=losses, windows=losses.sums[labelled], monitor=monitor, start_ms=losses.start_ms)
+    stated = planter.of_accuracy() if losses.metric.name == ACCURACY else planter.of_mean_loss()
     return replace(calibration, power=(*calibration.power, *stated))
 
 
-def _found(
-    rows: int,
-    right: int,
-    share: float,
-    loss: float,
-    monitor: Monitor,
-    baseline: Baseline,
-    generator: np.random.Generator,
-) -> bool:
-    size = int(generator.binomial(rows, share))
-    correct = generator.random(size) < max(0.0, right / max(1, rows) - loss)
-    quality = judge_quality(
-        _slice(correct, monitor.window_ms), monitor, baseline, no_baseline="", origin_ms=0, seed=size
-    )
-    return quality.dropped
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Planter:
+    """Windows of the history, shape (n, blocks, 2), to plant losses into."""
 
+    losses: BlockLosses
+    windows: Floats
+    monitor: Monitor
+    start_ms: int
 
-def _slice(correct: NDArray[np.bool_], window_ms: int) -> pa.Table:
-    """Return rows spread evenly over a window that starts at 0; their label is 1, and the prediction where it is right."""
-    times = np.arange(len(correct), dtype=np.int64) * window_ms // max(1, len(correct))
-    labels = np.ones(len(correct), dtype=np.int64)
-    return pa.table({"time_ms": times, "prediction": correct.astype(np.int64), "label": labels})
+    def of_accuracy(self) -> Iterator[Power]:
+        whole = _Rule(confidence=self.monitor.quality.confidence, min_rows=self.monitor.min_rows)
+        without = self._share(self.windows, whole)
+        for loss in LOSSES:
+            found = self._found(self._with_errors(self.windows, loss), whole)
+            yield self._power(found, "loss of quality", 100 * loss, "points", without=without)
+        named = len(self.monitor.slices.named)
+        of_slice = _Rule(
+            confidence=confidence_of_one(self.monitor.quality.confidence, named), min_rows=self.monitor.slices.min_rows
+        )
+        for share in SLICES:
+            parts = np.concatenate([self._part(share, draw) for draw in range(SLICE_DRAWS)])
+            without = self._share(parts, of_slice)
+            for loss in SLICE_LOSSES:
+                found = self._found(self._with_errors(parts, loss), of_slice)
+                change = f"loss of quality in a named slice of {share:.0%}"
+                yield self._power(found, change, 100 * loss, "points", without=without)
+
+    def of_mean_loss(self) -> Iterator[Power]:
+        rule = _Rule(confidence=self.monitor.quality.confidence, min_rows=self.monitor.min_rows)
+        without = self._share(self.windows, rule)
+        name = self.losses.metric.name
+        for grown in GROWN:
+            factor = (1.0 + grown) ** (2 if name == _SQUARED else 1)
+            found = self._found(self.windows * np.array([factor, 1.0]), rule)
+            yield self._power(found, f"growth of {name}", 100 * grown, "%", without=without)
+
+    def _part(self, share: float, draw: int) -> Floats:
+        """Return a share of each block's rows, drawn without regard to which are right."""
+        generator = self._generator(f"slice {share} {draw}")
+        right, wrong = self.windows[..., RIGHT].astype(np.int64), self.windows[..., WRONG].astype(np.int64)
+        rows = generator.binomial(right + wrong, share)
+        kept = generator.hypergeometric(right, wrong, rows)
+        return np.stack([kept, rows - kept], axis=-1).astype(np.float64)
+
+    def _with_errors(self, windows: Floats, loss: float) -> Floats:
+        """Return windows in which so many points of the answers, right before, are wrong."""
+        right = windows[..., RIGHT].astype(np.int64)
+        lost = self._generator(f"loss {loss}").binomial(right, min(1.0, loss / max(self._baseline(), 1e-9)))
+        return np.stack([right - lost, windows[..., WRONG] + lost], axis=-1).astype(np.float64)
+
+    def _baseline(self) -> float:
+        return float(self._figure(self.losses.sums.sum(axis=(0, 1))))
+
+    def _figure(self, sums: Floats) -> Floats:
+        if self.losses.metric.name == ACCURACY:
+            return ratio(sums[..., RIGHT], sums.sum(axis=-1))
+        return self.losses.metric.figure(sums)
+
+    def _found(self, windows: Floats, rule: _Rule) -> NDArray[np.bool_]:
+        baseline = self._baseline()
+        return np.array([self._dropped(one, rule, baseline, seed=place) for place, one in enumerate(windows)])
+
+    def _share(self, windows: Floats, rule: _Rule) -> float:
+        return float(np.mean(self._found(windows, rule)))
+
+    def _dropped(self, window: Floats, rule: _Rule, baseline: float, *, seed: int) -> bool:
+        rows = window.sum(axis=-1) if self.losses.metric.name == ACCURACY else window[..., -1]
+        blocks = window[rows > 0]
+        alone = self.monitor.quality.independent_rows and self.losses.metric.name == ACCURACY
+        if rows.sum() < rule.min_rows or (len(blocks) < FEWEST_BLOCKS and not alone):
+            return False
+        bounds = self._bounds(blocks, rule, alone=alone, seed=seed)
+        verdict, _ = verdict_of(
+            (bounds.lower, bounds.upper),
+            better=self.losses.metric.better,
+            baseline=baseline,
+            tolerance=self.monitor.quality.tolerance,
+        )
+        return verdict is QualityVerdict.DROPPED
+
+    def _bounds(self, blocks: Floats, rule: _Rule, *, alone: bool, seed: int) -> Interval:
+        total = blocks.sum(axis=0)
+        if alone:
+            return wilson(int(total[RIGHT]), int(total.sum()), confidence=rule.confidence)
+        return bound_figure(
+            blocks,
+            self._figure,
+            estimate=float(self._figure(total)),
+            low=self.losses.metric.low,
+            high=self.losses.metric.high,
+            confidence=rule.confidence,
+            resamples=self.monitor.quality.resamples,
+            seed=seed,
+        )
+
+    def _generator(self, what: str) -> np.random.Generator:
+        seed = int(digest_json([self.monitor.name, self.start_ms, what])[:_SEED_DIGITS], 16)
+        return np.random.default_rng(seed)
+
+    def _power(self, found: NDArray[np.bool_], change: str, size: float, unit: str, *, without: float) -> Power:
+        within = self.monitor.alarms.power_windows(self.monitor.window_ms)
+        return power_of(
+            found,
+            change=change,
+            size=size,
+            unit=unit,
+            feature="",
+            within=within,
+            monitor=self.monitor,
+            without=without,
+        )

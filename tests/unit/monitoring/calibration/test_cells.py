@@ -23,13 +23,11 @@ def test_rows_fall_into_their_cell_and_bin() -> None:
         "x": pa.chunked_array([[-1.0, 0.5, None, 5.0, 9.0]]),
         "c": pa.chunked_array([["a", "z", None, "b", "a"]]),
     }
-    correct = pa.chunked_array([pa.array([True, False, None, True, True])])
-    fill(cells, np.array([100, 109, 105, 119, 120]), columns, correct)
+    fill(cells, np.array([100, 109, 105, 119, 120]), columns)
     assert cells.rows.tolist() == [3, 1]
     assert cells.counts[0].tolist() == [[1, 1, 0, 0], [0, 0, 0, 1]]
     assert cells.counts[1].tolist() == [[1, 0, 1], [0, 1, 0]]
     assert cells.beyond[0].tolist() == [1.0, 3.0]
-    assert (cells.hits.tolist(), cells.labelled.tolist()) == ([1, 1], [2, 1])
 
 
 def test_a_feature_that_was_not_served_yet_has_no_values_there() -> None:
