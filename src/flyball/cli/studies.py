@@ -214,6 +214,8 @@ def _show_calibration(found: shapes.CalibrationInfo) -> None:
         click.echo(f"not calibrated: {name}: {reason}")
     for statement in found.statements:
         click.echo(statement)
+    for name, reason in one.get("unstated", {}).items():
+        click.echo(f"not stated what is found: {name}: {reason}")
 
 
 def _show_run(run: Replayed) -> None:

@@ -16,6 +16,7 @@ from flyball.monitoring.entities import (
     QualityVerdict,
     WindowReport,
 )
+from flyball.monitoring.figures import SliceFigure, SlicesFound, SliceVerdict, WorstSlice
 from flyball.monitoring.findings import causes, new_findings, shown
 
 
@@ -132,3 +133,50 @@ def test_a_concept_that_could_not_be_told_from_drift_says_so() -> None:
 )
 def test_a_cause_reads_as_a_sentence_also_without_a_feature(cause: Cause, text: str) -> None:
     assert cause.text == text
+
+
+def _slice(name: str, verdict: SliceVerdict, *, value: float = 0.7) -> SliceFigure:
+    return SliceFigure(
+        name=name,
+        where=f"segment = '{name}'",
+        metric="accuracy",
+        rows=100,
+        share=0.02,
+        value=value,
+        lower=value - 0.05,
+        upper=value + 0.05,
+        baseline=0.9,
+        verdict=verdict,
+        reason="so it is",
+    )
+
+
+def test_a_named_slice_that_dropped_is_an_alert_of_quality_though_all_rows_together_held() -> None:
+    held, dropped = _slice("old", SliceVerdict.HELD, value=0.9), _slice("new", SliceVerdict.DROPPED)
+    assert _kinds(replace(_report(), slices=SlicesFound(named=(held,), searched=""))) == []
+    report = replace(_report(), slices=SlicesFound(named=(held, dropped), searched=""))
+    assert _kinds(report) == [AlertKind.QUALITY_DROP]
+    first = causes(report, AlertKind.QUALITY_DROP)[0]
+    assert first.kind == "slice"
+    assert first.score == pytest.approx(0.2)
+    assert first.detail == "new (segment = 'new'): accuracy 0.7000 on 2.0% of the rows, so it is"
+
+
+def test_the_worst_slice_is_among_the_first_three_causes_however_much_drifted() -> None:
+    worst = WorstSlice(
+        where="city = 'north'",
+        features=("city",),
+        metric="accuracy",
+        rows=200,
+        share=0.2,
+        value=0.5,
+        lower=0.4,
+        upper=0.6,
+        rest=0.9,
+        against="quality",
+        p_value=0.001,
+        tried=40,
+    )
+    drift = tuple(_drift(name, 1.0) for name in "abcde")
+    report = replace(_report(drift=drift, dropped=True), slices=SlicesFound(worst=worst, searched=""))
+    assert [cause.kind for cause in causes(report, AlertKind.QUALITY_DROP)[:3]] == ["drift", "slice", "drift"]

@@ -169,6 +169,7 @@ def test_the_power_says_what_is_found_and_what_is_not() -> None:
     assert shifts == sorted(shifts)
     assert shifts[0] < 0.3
     assert shifts[-1] > 0.95
+    assert (stated["change of unit", 1_000.0].wait_windows, stated["change of unit", 1.8].wait_windows) == (1, 1)
     assert stated["missing share", 0.02].probability == 0.0
     assert stated["missing share", 0.3].probability > 0.8
     assert "finds a shift of 2 standard deviations of wind within 3 windows" in stated["shift", 2.0].text
@@ -178,7 +179,7 @@ def test_a_loss_in_a_small_slice_is_said_to_be_missed_and_a_large_one_to_be_foun
     stated = {
         (one.change, one.size): one.probability for one in calibrated(watching(window="14d")).power if not one.feature
     }
-    assert stated["loss of quality in a slice of 2%", 5.0] < 0.5
+    assert stated["loss of quality in a named slice of 2%", 5.0] < 0.5
     assert stated["loss of quality", 10.0] > 0.8
 
 
