@@ -10,7 +10,7 @@ import pytest
 from flyball.kernel.errors import InvalidInput
 from flyball.monitoring.codec import decode, encode
 from flyball.monitoring.online.figures import LastingChange, Memory
-from flyball.monitoring.online.rules import Detector, OnlineRule, Watch
+from flyball.monitoring.online.rules import Detector, OnlineRule, Per, Watch
 from flyball.monitoring.online.stepping import Usual, promise, start, statistic, step_rows, step_window
 
 USUAL = Usual(mean=0.1, deviation=0.3)
@@ -45,6 +45,16 @@ def test_a_lasting_shift_of_windows_is_found_and_dated(name: str, sign: int) -> 
     assert changes
     assert changes[0].rose is (sign > 0)
     assert abs(changes[0].since_ms - 120) <= 16
+
+
+@pytest.mark.parametrize(("watch", "alarms"), [(Watch.ERROR, False), (Watch.SCORE, True)])
+def test_fewer_errors_are_told_and_are_no_alarm(watch: Watch, alarms: bool) -> None:  # noqa: FBT001 -- what is expected
+    rule = OnlineRule(watch=watch, per=Per.WINDOW, detector=Detector.CUSUM, run_length=1_000)
+    generator = np.random.default_rng(15)
+    values = [*generator.normal(0.3, 0.02, 60), *generator.normal(0.2, 0.02, 10)]
+    (change,) = _over_windows(rule, values)
+    assert (change.rose, change.alarms) == (False, alarms)
+    assert abs(change.since_ms - 60) <= 3
 
 
 def test_windows_of_a_steady_series_raise_as_many_false_alarms_as_stated() -> None:
