@@ -42,7 +42,7 @@ def shown(report: WindowReport | None) -> frozenset[AlertKind]:
     kinds = {
         AlertKind.DATA_FAULT: bool(report.faults),
         AlertKind.COVARIATE_DRIFT: bool(report.drifted or report.drifted_together),
-        AlertKind.QUALITY_DROP: report.quality is not None and (report.quality.dropped or bool(_dropped(report))),
+        AlertKind.QUALITY_DROP: report.quality is not None and (report.quality.dropped or bool(dropped_slices(report))),
         AlertKind.CONCEPT: _concept_got_worse(report),
         AlertKind.LASTING_CHANGE: any(one.alarms for one in report.online),
         AlertKind.BIAS: any(one.verdict is Fairness.BEYOND for one in report.groups),
@@ -144,7 +144,7 @@ def _proven_concept(report: WindowReport) -> tuple[Cause, ...]:
     return (Cause(feature="", kind=CONCEPT, score=score, detail=concept.reason),)
 
 
-def _dropped(report: WindowReport) -> list[SliceFigure]:
+def dropped_slices(report: WindowReport) -> list[SliceFigure]:
     """Return the slices that the monitor names and that surely fell below their own baseline."""
     named = report.slices.named if report.slices else ()
     return [one for one in named if one.verdict is SliceVerdict.DROPPED]
@@ -158,7 +158,7 @@ def _named_slices(report: WindowReport) -> list[Cause]:
             score=abs((one.baseline or 0.0) - (one.value or 0.0)),
             detail=f"{one.name} ({one.where}): {one.metric} {one.value or 0.0:.4f} on {one.share:.1%} of the rows, {one.reason}",
         )
-        for one in _dropped(report)
+        for one in dropped_slices(report)
     ]
     return sorted(causes, key=lambda cause: -cause.score)
 

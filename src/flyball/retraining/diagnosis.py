@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flyball.measures.intervals import wilson
 from flyball.monitoring.entities import Quality, QualityVerdict, WindowReport
 from flyball.monitoring.figures import ConceptVerdict
+from flyball.monitoring.findings import dropped_slices
 from flyball.retraining.entities import Cause, Diagnosis
 
 CONFIDENCE = 0.95
@@ -49,9 +50,11 @@ def diagnose(report: WindowReport, *, familiar: Familiar, tolerance: float) -> D
 def _while_quality_holds(report: WindowReport, quality: Quality, drifted: tuple[str, ...]) -> Diagnosis:
     """Tell a loss that easier rows hide: no worse than the baseline, and surely worse than these rows let expect."""
     held = "quality holds"
+    slices = tuple(f"the slice '{one.name}' dropped: {one.reason}" for one in dropped_slices(report))
     if report.concept is not None and report.concept.changed_for_the_worse:
-        return _by_expectation(report, (f"{held} against the baseline", *drifted))
-    return Diagnosis(cause=Cause.UNKNOWN, reasons=(held, *drifted), numbers={"accuracy": quality.value or 0.0})
+        return _by_expectation(report, (f"{held} against the baseline", *slices, *drifted))
+    reasons = (f"{held} in all rows together" if slices else held, *slices, *drifted)
+    return Diagnosis(cause=Cause.UNKNOWN, reasons=reasons, numbers={"accuracy": quality.value or 0.0})
 
 
 def _by_expectation(report: WindowReport, drifted: tuple[str, ...]) -> Diagnosis:

@@ -121,7 +121,8 @@ class Judging:
     def _baseline(self, request: Request, loop: Loop, evaluated: Evaluated) -> dict[str, JsonValue]:
         own = baseline_of(evaluated.evaluations)
         if evaluated.holdout is not None:
-            own = _whole_baseline(evaluated.holdout, [*evaluated.answered.values()]) | own
+            slices = self._watch.named_slices(loop)
+            own = _whole_baseline(evaluated.holdout, [*evaluated.answered.values()], slices=slices) | own
         if not loop.ratchet or request.champion is None:
             return own
         digest = self._rooms.registry.evidence(loop.model, request.champion).get(EvidenceKind.BASELINE)
@@ -148,10 +149,12 @@ def _unchanged(files: ModelFiles, version: ModelVersion) -> ModelFiles:
     return files
 
 
-def _whole_baseline(holdout: pa.Table, unlearned: Sequence[pa.Table]) -> dict[str, JsonValue]:
+def _whole_baseline(
+    holdout: pa.Table, unlearned: Sequence[pa.Table], *, slices: Mapping[str, str]
+) -> dict[str, JsonValue]:
     """Describe quality on the holdout; what to expect is learned from every row that the version did not learn from."""
     try:
-        return quality_baseline(holdout, metric=METRIC, expect_from=pa.concat_tables(unlearned))
+        return quality_baseline(holdout, metric=METRIC, slices=slices, expect_from=pa.concat_tables(unlearned))
     except FlyballError as error:  # the gates have what they need; what else is not known is said
         return {"no_expectation": error.message}
 

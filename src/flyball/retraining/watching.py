@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from flyball.deployment.service import Deployments
 from flyball.kernel.canonical import Digest, JsonValue
 from flyball.kernel.leases import Lease
 from flyball.monitoring.entities import Alert, AlertKind, AlertState, WindowReport
+from flyball.monitoring.findings import shown
 from flyball.monitoring.log import PredictionLog
 from flyball.monitoring.schema import FEATURE_PREFIX
 from flyball.monitoring.service import Monitors
@@ -111,6 +112,10 @@ class Watch:
         if self._monitors.alert(request.alert_id).state is not AlertState.RESOLVED:
             self._monitors.resolve(request.alert_id, actor=LOOP_ACTOR, note=note)
 
+    def named_slices(self, loop: Loop) -> Mapping[str, str]:
+        """Return the slices that the loop's monitor names, so that a version comes with the figure each is held against."""
+        return self._monitors.get(loop.monitor).slices.named
+
     def watermark_ms(self, loop: Loop) -> int:
         """Return how far the endpoint's traffic has come, in event time."""
         stream = self._predictions.find_stream(loop.endpoint)
@@ -168,23 +173,8 @@ class Watch:
 
 
 def _shows(report: WindowReport, kind: AlertKind) -> bool:
-    match kind:
-        case AlertKind.DATA_FAULT:
-            return bool(report.faults)
-        case AlertKind.QUALITY_DROP:
-            return report.quality is not None and report.quality.dropped
-        case AlertKind.COVARIATE_DRIFT:
-            return report.quality is not None and bool(
-                report.drifted or report.drifted_together
-            )  # its diagnosis needs the labels
-        case AlertKind.CONCEPT:
-            return report.concept is not None and report.concept.changed_for_the_worse
-        case AlertKind.LASTING_CHANGE:
-            return report.quality is not None and any(one.alarms for one in report.online)
-        case AlertKind.CAPTURE_LOSS | AlertKind.BIAS:  # no loop file names them
-            return False
-        case _:
-            assert_never(kind)
+    """Tell whether a window shows what its alert is about; all but faults is diagnosed by labels, so not before they are in."""
+    return kind in shown(report) and (kind is AlertKind.DATA_FAULT or report.quality is not None)
 
 
 def _within_limits(loop: Loop, past: Sequence[Request], end_ms: int) -> bool:

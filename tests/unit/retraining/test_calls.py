@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
-from tests.unit.retraining.documents import LOOP
+from tests.unit.retraining.documents import LOOP, MONITOR
 from tests.unit.retraining.scenes import ended, half_missing, promote_by_hand
 from tests.unit.retraining.stage import ENGINEER, NAME, Stage, falling, rising
 
@@ -181,3 +181,19 @@ def test_a_base_dataset_of_other_columns_fails_the_request(stage: Stage) -> None
     request = ended(stage)
     assert request.state is RequestState.FAILED
     assert "base/1 cannot stand beside" in request.reason
+
+
+def test_a_drop_in_a_named_slice_alone_is_looked_into_and_trains_nothing(empty_stage: Stage) -> None:
+    def high_falls(x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0.8, falling(x), rising(x))
+
+    stage = empty_stage
+    rules = {"slices": {"named": {"high": "x > 0.8"}, "min_rows": 10}, "quality": {"tolerance": 0.3}, "min_rows": 10}
+    stage.platform.monitors.put(MONITOR | rules, actor=ENGINEER)
+    stage.put_in_charge()  # the version's baseline now has the slice's own
+    stage.serve(6)
+    stage.serve(3, concept=high_falls)
+    request = ended(stage)
+    assert (request.state, request.cause) == (RequestState.REFUSED, Cause.UNKNOWN)
+    assert request.reason.startswith("quality holds in all rows together; the slice 'high' dropped: the upper bound")
+    assert not request.pipeline_run_id

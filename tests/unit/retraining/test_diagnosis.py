@@ -13,7 +13,7 @@ from flyball.monitoring.entities import (
     WindowReport,
     WindowState,
 )
-from flyball.monitoring.figures import ConceptFigure, ConceptVerdict
+from flyball.monitoring.figures import ConceptFigure, ConceptVerdict, SliceFigure, SlicesFound, SliceVerdict
 from flyball.retraining.diagnosis import MIN_FAMILIAR_ROWS, Familiar, diagnose
 from flyball.retraining.entities import Cause
 
@@ -146,3 +146,26 @@ def test_labels_kinder_than_expected_and_a_concept_that_holds_are_no_reason_to_t
     for found in (concept(ConceptVerdict.CHANGED, gap=0.07), concept(ConceptVerdict.HELD, gap=-0.01)):
         held = dataclasses.replace(DROPPED, quality=quality(QualityVerdict.HELD, value=0.9), concept=found)
         assert diagnose(held, familiar=WELL, tolerance=TOLERANCE).cause is Cause.UNKNOWN
+
+
+def test_a_drop_in_a_slice_alone_is_named_and_trains_nothing() -> None:
+    night = SliceFigure(
+        name="night",
+        where="hour < 6",
+        metric="accuracy",
+        rows=200,
+        share=0.2,
+        value=0.5,
+        lower=0.4,
+        upper=0.6,
+        baseline=0.9,
+        verdict=SliceVerdict.DROPPED,
+        reason="accuracy 0.5, baseline 0.9",
+    )
+    held = dataclasses.replace(DROPPED, quality=quality(QualityVerdict.HELD), slices=SlicesFound(named=(night,)))
+    found = diagnose(held, familiar=WELL, tolerance=TOLERANCE)
+    assert (found.cause, found.retrain) == (Cause.UNKNOWN, False)
+    assert found.reasons == (
+        "quality holds in all rows together",
+        "the slice 'night' dropped: accuracy 0.5, baseline 0.9",
+    )
