@@ -78,7 +78,7 @@ const starts = (one) => (one.start_ms % 86400e3 || one.end_ms % 86400e3 ? moment
 function windowTable(reports) {
   return table(["window", "rows", "labels", "quality", "expected", "data", "drift", "answers"], reports.map((one) => [
     element("span", starts(one), { title: `${one.state}, revision ${one.revision}, version ${one.version ?? "unknown"}` }), one.rows,
-    one.rows ? percent(one.labelled / one.rows) : "–", quality(one), expected(one), text(data(one)), drift([...one.drift, ...(one.joint ?? [])], one.unknown.drift),
+    one.rows ? percent(one.labelled / one.rows) : "–", quality(one), expected(one), text(data(one)), text(drift([...one.drift, ...(one.joint ?? [])], one.unknown.drift)),
     drift(one.outputs, one.unknown.outputs)]), "None yet.");
 }
 
@@ -91,7 +91,7 @@ function measured(list, nothing) {
 function together(list) {
   return table(["", "measure", "effect", "threshold", "p", "told apart by", ""], list.flatMap((one) => one.measures.map((each, place) => [
     place ? "" : one.subject, each.measure.replaceAll("_", " "), each.lower === null ? figure(each.effect) : between({ ...each, value: each.effect }),
-    figure(each.threshold), figure(each.p_value), place ? "" : one.named.map((by) => `${by.name} ${percent(by.share)}`).join(", "),
+    figure(each.threshold), figure(each.p_value), place ? "" : text(one.named.map((by) => `${by.name} ${percent(by.share)}`).join(", ")),
     each.beyond ? bad("drifted") : ""])), "");
 }
 
