@@ -188,7 +188,16 @@ def _show_calibration(found: shapes.CalibrationInfo) -> None:
         click.echo(f"unknown: {one['reason']}")
         return
     bounds = f"{one['rate_lower']:.2f} to {one['rate_upper']:.2f} (90 %)"
-    click.echo(f"false alarms: {one['false_alarms']} wanted; {one['rate']:.2f} on average, {bounds} by this history")
+    share = one.get("false_discoveries", "")
+    if share:
+        click.echo(f"false discoveries: {share} wanted; no window is held to a level below {one['chance']:.3g}")
+        click.echo(
+            f"false alarms in its memory, while nothing changes: {one['rate']:.2f} on average, {bounds} by this history"
+        )
+    else:
+        click.echo(
+            f"false alarms: {one['false_alarms']} wanted; {one['rate']:.2f} on average, {bounds} by this history"
+        )
     click.echo(f"cycles kept apart: {', '.join(one['cycles']) or 'none'}")
     for cycle, reason in one["unmatched"].items():
         click.echo(f"not kept apart: the {cycle}, because {reason}")

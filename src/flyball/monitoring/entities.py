@@ -11,6 +11,7 @@ from flyball.kernel.canonical import Digest
 from flyball.kernel.events import EventKind, Ref, ref
 from flyball.measures.metrics import Better
 from flyball.monitoring.attribution import Attribution, Basis
+from flyball.monitoring.calibration.discoveries import DiscoveryFigure
 from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.figures import ConceptFigure, EstimatedQuality, GroupFigures, SlicesFound
 from flyball.monitoring.multivariate.entities import JointDrift
@@ -274,7 +275,7 @@ class WindowReport:
 
     `unknown` maps what could not be judged ("data", "drift", "quality", "estimated", "concept") to the reason; `unwatched`
     maps features that no measure watches to the reason; `outputs` says how far the answers moved, measured like features; `joint`
-    what features show together, and texts and embeddings;
+    what features show together, and texts and embeddings; `discoveries` is there where a share of false ones is wanted;
     `evidence` names what the report was made from by digest. `quality` is None until the window is mature.
     """
 
@@ -302,6 +303,7 @@ class WindowReport:
     alarms: AlarmStatement | None = None
     attribution: Attribution = field(default_factory=Attribution)
     online: tuple[OnlineFigure, ...] = ()
+    discoveries: DiscoveryFigure | None = None
 
     @property
     def ref(self) -> Ref:

@@ -147,19 +147,19 @@ class Evaluation:
         return [one.report for one in drafts]
 
     def _earlier(self, monitor: Monitor, start_ms: int) -> list[WindowReport]:
-        """Return the reports of the windows before, where detectors go on from them."""
-        if not monitor.online:
+        """Return the reports of the windows before, where something goes on from them."""
+        if not monitor.goes_on:
             return []
         return self._stores.reports.newest(monitor.name, before_ms=start_ms, limit=reach(monitor))
 
     def _followers(self, look: _Look, draft: _Draft, earlier: list[WindowReport]) -> list[_Draft]:
-        """Judge those later windows anew whose detectors began from something else than they would now.
+        """Judge those later windows anew that began from something else than they would now.
 
         They are written together with the report that they follow: a look that was cut short leaves no window behind it that
         remembers what is no longer true.
         """
         monitor = look.monitor
-        if not monitor.online or hands_on_the_same(draft.before, draft.report):
+        if not monitor.goes_on or hands_on_the_same(draft.before, draft.report):
             return []
         most = reach(monitor)
         newest = self._stores.reports.newest(monitor.name, before_ms=None, limit=most + 1)

@@ -12,6 +12,8 @@ from flyball.kernel.canonical import digest_json
 from flyball.monitoring.alerts.attributing import attribute_losses
 from flyball.monitoring.attribution import Attribution
 from flyball.monitoring.bias import judge_groups
+from flyball.monitoring.calibration import discovering as discovery
+from flyball.monitoring.calibration.discoveries import DiscoveryFigure
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import Quality, QualityVerdict, Role, Window, WindowReport, WindowState
 from flyball.monitoring.estimated import estimate_quality, judge_concept, labelled_rows
@@ -58,6 +60,7 @@ class _Findings:
     unknown: dict[str, str] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
     online: tuple[OnlineFigure, ...] = ()
+    discoveries: DiscoveryFigure | None = None
     began_from: dict[str, str] = field(default_factory=dict)
 
 
@@ -90,7 +93,7 @@ def judge_window(
         reference: what the first of `champion_versions(table)` is held against.
         sources: digests of what the rows came from, kept as evidence.
         seen: the summary of all these rows, where one is kept; `table` then needs no column of features for itself.
-        earlier: the newest reports of the windows before, by start: online detectors go on from them.
+        earlier: the newest reports of the windows before, by start: online detectors go on from them, and a share of false discoveries.
     """
     versions = champion_versions(table)
     version = next(iter(versions), None)
@@ -100,8 +103,8 @@ def judge_window(
         findings.unknown = dict.fromkeys((DATA, DRIFT, QUALITY), "no champion answered in this window")
     else:
         known = seen or summarise_traffic(table)
-        times = table.column("time_ms").to_numpy()
-        findings.inputs = judge_inputs(known, version, times=times, monitor=monitor, reference=reference)
+        now = discovery.discovering(monitor, earlier, version, window.start_ms)
+        _judge_inputs(known, table, now=now, version=version, monitor=monitor, reference=reference, findings=findings)
         findings.unknown |= findings.inputs.unknown
         _judge_joint(table, monitor=monitor, reference=reference, findings=findings)
         _estimate(mine, monitor=monitor, reference=reference, findings=findings)
@@ -138,7 +141,29 @@ def judge_window(
         alarms=alarms,
         attribution=findings.attribution,
         online=findings.online,
+        discoveries=findings.discoveries,
     )
+
+
+def _judge_inputs(
+    seen: TableSummary,
+    table: pa.Table,
+    *,
+    now: discovery.Discovering | None,
+    version: int,
+    monitor: Monitor,
+    reference: Reference,
+    findings: _Findings,
+) -> None:
+    """Judge the features, at the level of the window where the file wants a share of false discoveries: then note if it is one."""
+    reference = replace(reference, yardstick=discovery.held_to(reference.yardstick, now, monitor))
+    times = table.column("time_ms").to_numpy()
+    findings.inputs = judge_inputs(seen, version, times=times, monitor=monitor, reference=reference)
+    if now is None:
+        return
+    names = discovery.calibrated(reference.yardstick, monitor)
+    findings.discoveries = discovery.discovered(now, names, findings.inputs.drift, findings.inputs.faults)
+    findings.began_from[discovery.EVIDENCE] = str(now.began_from)
 
 
 def _judge_joint(table: pa.Table, *, monitor: Monitor, reference: Reference, findings: _Findings) -> None:
@@ -282,7 +307,7 @@ def _go_on(sight: Sight, monitor: Monitor, earlier: Sequence[WindowReport], find
         return
     memories = memories_from(earlier, sight.version)
     findings.online = watch_window(monitor.online, sight, memories)
-    findings.began_from = {EVIDENCE: str(digest_of(memories))}
+    findings.began_from[EVIDENCE] = str(digest_of(memories))
     unknown = what_is_unknown(findings.online)
     if unknown:
         findings.unknown[ONLINE] = unknown

@@ -14,7 +14,7 @@ from flyball.kernel.durations import parse_duration_ms
 from flyball.kernel.errors import InvalidInput
 from flyball.monitoring.alerts.rules import AlertRules, rule_against
 from flyball.monitoring.bias import GroupRule, check_group_rules
-from flyball.monitoring.calibration.rules import AlarmRules, check_alarms
+from flyball.monitoring.calibration.rules import AlarmRules, check_alarms, check_no_joint
 from flyball.monitoring.estimated import ExpectationRules, check_expectation_rules
 from flyball.monitoring.monitor_file import MONITOR_FILE, require
 from flyball.monitoring.multivariate.rules import MultivariateRules, check_multivariate
@@ -155,6 +155,11 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         chance = self.alarms.chance(self.window_ms)
         return chance if self.multivariate is None else chance / 2
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a window is judged by what the windows before it hand on."""
+        return bool(self.online) or self.alarms.false_discoveries is not None
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return the file's content, defaults filled in."""
         content: dict[str, JsonValue] = msgspec.to_builtins(self)
@@ -186,6 +191,7 @@ def parse_monitor(config: Mapping[str, object] | str) -> Monitor:
     check_alarms(monitor.alarms, monitor.window_ms)
     if monitor.multivariate is not None:
         check_multivariate(monitor.multivariate)
+        check_no_joint(monitor.alarms)
     _check_alerts(monitor.alerts)
     return monitor
 

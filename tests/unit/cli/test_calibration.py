@@ -113,6 +113,22 @@ def test_a_time_that_is_none_is_refused_before_anything_is_asked(run: Callable[.
 
 
 @pytest.mark.usefixtures("desk")
+def test_a_share_of_false_discoveries_is_shown_or_what_it_lacks(run: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "share.yaml"
+    share = FILE.replace("watch", "share").replace("false_alarms: 1 per 10d", "false_discoveries: 0.5, memory: 5d")
+    path.write_text(share)
+    run("monitor", "set", str(path))
+    shown = run("monitor", "calibrate", "share", "--until", str(12 * DAY))
+    assert "false discoveries: 0.5 (memory 5d) wanted; no window is held to a level below 0.09" in shown
+    assert "false alarms in its memory, while nothing changes: 0.38 on average" in shown
+    assert run("monitor", "calibrate", "share", "--show") == shown
+    path.write_text(share.replace("5d", "50d"))
+    run("monitor", "set", str(path))
+    shown = run("monitor", "calibrate", "share", "--until", str(12 * DAY))
+    assert "unknown: cannot alarm: false discoveries: 0.5 (memory 50d) needs 111 windows of history, has 12" in shown
+
+
+@pytest.mark.usefixtures("desk")
 def test_a_file_is_replayed_over_the_log(run: Callable[..., str], document: Path, tmp_path: Path) -> None:
     incidents = tmp_path / "incidents.csv"
     incidents.write_text(f"name,start\nfeed,{(DAYS - 3) * DAY}\n")

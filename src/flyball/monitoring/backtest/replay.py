@@ -249,12 +249,17 @@ def _strip(report: WindowReport, history: History) -> Strip:
 
 def _stated(monitor: Monitor, made: Sequence[Calibration]) -> str:
     if not monitor.alarms.stated:
-        return "no rate is stated: the file has no 'alarms.false_alarms'"
+        return "no rate is stated: the file has neither 'alarms.false_alarms' nor 'alarms.false_discoveries'"
     if not made:
         return "no rate can be stated: no version of the history has a profile"
     one = made[0]
     if not one.known:
         return f"no rate can be stated: {one.reason}"
+    if one.false_discoveries:
+        return (
+            f"{one.wanted} wanted; while nothing changes {one.rate:.2f} alarms in its memory on average, {one.rate_lower:.2f} to "
+            f"{one.rate_upper:.2f} (90 %) from {one.windows} windows"
+        )
     return (
         f"{one.false_alarms} wanted; {one.rate:.2f} on average, {one.rate_lower:.2f} to {one.rate_upper:.2f} (90 %) from "
         f"{one.windows} windows"

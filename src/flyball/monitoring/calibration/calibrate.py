@@ -101,7 +101,7 @@ def calibrate(monitor: Monitor, version: int, profile: Profile, cells: Cells) ->
         needed=needed,
     )
     if bare.windows < needed:
-        return replace(known, reason=f"history too short: {bare.windows} windows, {needed} are needed"), frame
+        return replace(known, reason=_too_short(known)), frame
     index = _null_index(monitor, cells, frame, method=method, block=block)
     fit = fit_null(cells, index, frame, chance=known.chance, whole=known.windows)
     features = _features(monitor, profile, cells, frame, fit)
@@ -160,6 +160,7 @@ def _bare(monitor: Monitor, version: int, cells: Cells) -> Calibration:
         monitor=monitor.name,
         version=version,
         false_alarms=monitor.alarms.false_alarms,
+        false_discoveries=monitor.alarms.discoveries,
         chance=chance,
         window_ms=monitor.window_ms,
         origin_ms=monitor.origin_ms,
@@ -169,6 +170,12 @@ def _bare(monitor: Monitor, version: int, cells: Cells) -> Calibration:
         windows=len(full),
         needed=fewest_for(chance),
     )
+
+
+def _too_short(known: Calibration) -> str:
+    if known.false_discoveries:
+        return f"cannot alarm: {known.wanted} needs {known.needed} windows of history, has {known.windows}"
+    return f"history too short: {known.windows} windows, {known.needed} are needed"
 
 
 def _frame(cells: Cells, k: int, cycles: tuple[Cycle, ...]) -> Frame:

@@ -10,6 +10,7 @@ from flyball.kernel.canonical import Digest, digest_json
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.multivariate.entities import JointCalibration
 
+FALSE_DISCOVERIES = "false discoveries"
 SURE = 0.8
 """With this probability a change is found within `Power.wait_windows`."""
 
@@ -117,6 +118,8 @@ class Calibration:
 
     `reason` is empty, or says why nothing can be said; then there are no features. `chance` is what one window may have, `rate`
     how many false alarms a period will have on average, and `rate_lower`..`rate_upper` (90 %) what this history leaves open.
+    `false_discoveries` is the share that is wanted, empty where a rate is: then `chance` is the lowest level that a window is held
+    to, and the period of the rate, which is that while nothing changes, is the memory.
     `windows` whole windows fit into the history, `needed` are needed. `null` holds the largest standardised effect of each null
     window, ascending. `unmatched` names cycles that could not be kept apart, with the reason; `unstated` why of something no power is
     stated.
@@ -150,6 +153,12 @@ class Calibration:
     backcheck: Backcheck | None = None
     power: tuple[Power, ...] = ()
     joint: JointCalibration | None = None
+    false_discoveries: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """What of false alarms the monitor's file wanted."""
+        return f"{FALSE_DISCOVERIES}: {self.false_discoveries}" if self.false_discoveries else self.false_alarms
 
     @property
     def known(self) -> bool:
@@ -176,7 +185,7 @@ class AlarmStatement:
     """What a report says of its own alarms: the wanted rate, the calibration that it was judged with, and the window's p-value.
 
     `calibration` is empty and `reason` says why where the rate is unknown. `p_value` is that of the most unusual feature, all
-    features accounted for.
+    features accounted for. Where a share of `false_discoveries` is wanted there is no rate; the report's `discoveries` has the level.
     """
 
     false_alarms: str
@@ -184,3 +193,9 @@ class AlarmStatement:
     p_value: float | None = None
     rate: float | None = None
     reason: str = ""
+    false_discoveries: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """What of false alarms the monitor's file wants."""
+        return f"{FALSE_DISCOVERIES}: {self.false_discoveries}" if self.false_discoveries else self.false_alarms

@@ -21,6 +21,7 @@ from flyball.monitoring.monitor import DriftRules, Monitor
 from flyball.monitoring.summaries import ColumnSummary
 
 NOT_YET = "the monitor is not calibrated for this version: run `flyball monitor calibrate`"
+OF_OTHER = "the calibration is of other alarms ({}): run `flyball monitor calibrate`"
 NO_LIKE = "the history holds nothing of this time of the cycle"
 
 
@@ -64,13 +65,13 @@ def judge_drift(
         monitor: whose alarms these are; nothing is said of their rate where its file wants none.
         yardstick: the newest calibration for the version.
     """
-    wanted = monitor.alarms.false_alarms
+    bare = AlarmStatement(false_alarms=monitor.alarms.false_alarms, false_discoveries=monitor.alarms.discoveries)
     if not monitor.alarms.stated:
         return JudgedDrift(findings=find_drift(watched, features, monitor.drift), statement=None)
-    if yardstick is None or not yardstick.calibration.known:
-        reason = NOT_YET if yardstick is None else yardstick.calibration.reason
+    reason = why_not(yardstick, monitor)
+    if yardstick is None or reason:
         digest = "" if yardstick is None else str(yardstick.digest)
-        statement = AlarmStatement(false_alarms=wanted, calibration=digest, reason=reason)
+        statement = replace(bare, calibration=digest, reason=reason)
         return JudgedDrift(findings=find_drift(watched, features, monitor.drift), statement=statement)
     calibration = yardstick.calibration
     judged = _judge(yardstick, features, times, monitor.drift)
@@ -79,13 +80,23 @@ def judge_drift(
     unwatched = {**other.unwatched, **judged.unwatched}
     findings = DriftFindings(drift=tuple(sorted([*judged.drift, *other.drift], key=rank)), unwatched=unwatched)
     p_values = [drift.p_value for drift in judged.drift if drift.p_value is not None]
-    statement = AlarmStatement(
-        false_alarms=wanted,
+    statement = replace(
+        bare,
         calibration=str(yardstick.digest),
         p_value=min(p_values, default=None),
-        rate=calibration.rate,
+        rate=None if calibration.false_discoveries else calibration.rate,
     )
     return JudgedDrift(findings=findings, statement=statement)
+
+
+def why_not(yardstick: Yardstick | None, monitor: Monitor) -> str:
+    """Return why a window cannot be judged by the calibration, empty where it can."""
+    if yardstick is None:
+        return NOT_YET
+    calibration = yardstick.calibration
+    if calibration.false_discoveries != monitor.alarms.discoveries:
+        return OF_OTHER.format(calibration.wanted)
+    return calibration.reason
 
 
 def _judge(

@@ -209,6 +209,7 @@ class Calibrations:
                 "version": made.version,
                 "calibration": digest,
                 "false_alarms": made.false_alarms,
+                "false_discoveries": made.false_discoveries,
                 "windows": made.windows,
                 "needed": made.needed,
                 "reason": made.reason,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flyball.kernel.canonical import Digest, digest_json
+from flyball.monitoring.calibration import discovering as discovery
+from flyball.monitoring.calibration.discoveries import DiscoveryMemory
 from flyball.monitoring.codec import to_json
 from flyball.monitoring.entities import WindowReport
 from flyball.monitoring.monitor import Monitor
@@ -43,19 +45,29 @@ def digest_of(memories: dict[str, Memory]) -> Digest:
 
 
 def began_from(earlier: Sequence[WindowReport], report: WindowReport) -> bool:
-    """Tell whether a report's detectors began from what these reports before it hand on."""
-    memories = memories_from(earlier, report.version or 0)
-    return report.evidence.get(EVIDENCE) == str(digest_of(memories))
+    """Tell whether a report began from what these reports before it hand on: its detectors, and its discoveries."""
+    version = report.version or 0
+    now: dict[str, Digest] = {}
+    if report.online:
+        now[EVIDENCE] = digest_of(memories_from(earlier, version))
+    if report.discoveries is not None:
+        now[discovery.EVIDENCE] = discovery.digest_of(discovery.memory_from(earlier, version))
+    return bool(now) and all(report.evidence.get(name) == str(digest) for name, digest in now.items())
 
 
 def hands_on_the_same(before: WindowReport | None, after: WindowReport) -> bool:
     """Tell whether a report hands on what the one that it replaces did."""
     if before is None or before.version != after.version:
         return False
-    known = {figure.key: figure.memory for figure in before.online}
-    return known == {figure.key: figure.memory for figure in after.online}
+    return _handed_on(before) == _handed_on(after)
 
 
 def goes_on(report: WindowReport) -> bool:
-    """Tell whether no detector goes on past this window from one before it."""
-    return bool(report.online) and all(figure.memory is not None for figure in report.online)
+    """Tell whether nothing goes on past this window from one before it: it has a memory of everything that has one."""
+    known = bool(report.online) or report.discoveries is not None
+    return known and all(figure.memory is not None for figure in report.online)
+
+
+def _handed_on(report: WindowReport) -> tuple[dict[str, Memory | None], DiscoveryMemory | None]:
+    discoveries = None if report.discoveries is None else report.discoveries.memory
+    return {figure.key: figure.memory for figure in report.online}, discoveries

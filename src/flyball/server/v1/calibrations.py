@@ -72,6 +72,7 @@ def _summary(kept: KeptCalibration) -> shapes.CalibrationSummary:
         version=found.version,
         created_ms=kept.created_ms,
         false_alarms=found.false_alarms,
+        false_discoveries=found.false_discoveries,
         rate=found.rate,
         rate_lower=found.rate_lower,
         rate_upper=found.rate_upper,

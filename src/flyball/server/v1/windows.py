@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flyball.monitoring.calibration.entities import AlarmStatement
 from flyball.monitoring.entities import FeatureDrift, WindowReport, WindowState
 from flyball.monitoring.figures import GroupFigures, SliceFigure, SlicesFound
 from flyball.monitoring.online.causes import told
@@ -48,7 +47,7 @@ def window_info(report: WindowReport) -> shapes.WindowInfo:
         changes=[told(one) for one in report.online if one.change],
         unknown=dict(report.unknown),
         outputs=[_moved(one) for one in report.outputs if one.drifted],
-        alarm=_alarm(report.alarms),
+        alarm=_alarm(report),
     )
 
 
@@ -83,12 +82,16 @@ def _moved(one: FeatureDrift) -> str:
     return f"{one.feature} drifted ({one.measure} {one.effect:.3g}, threshold {one.threshold:.3g})"
 
 
-def _alarm(one: AlarmStatement | None) -> str:
+def _alarm(report: WindowReport) -> str:
+    one, found = report.alarms, report.discoveries
     if one is None:
         return ""
     if one.reason:
-        return f"{one.false_alarms} wanted, the rate is not known: {one.reason}"
+        return f"{one.wanted} wanted, the rate is not known: {one.reason}"
     p_value = "" if one.p_value is None else f", p = {one.p_value:.3g}"
+    if found is not None:
+        is_one = "a discovery" if found.rejected else "no discovery"
+        return f"{one.wanted} wanted, level {found.level:.3g} by calibration {one.calibration[:SHORT_DIGEST]}{p_value}: {is_one}"
     return (
         f"{one.false_alarms} wanted, {one.rate:.3g} on average by calibration {one.calibration[:SHORT_DIGEST]}{p_value}"
     )

@@ -46,7 +46,8 @@ class BackcheckInfo(Shape):
 class CalibrationSummary(Shape):
     """A calibration in short. `rate` false alarms a period are to be expected; `reason` says why nothing is stated.
 
-    `statements` is what the monitor finds, as sentences.
+    `statements` is what the monitor finds, as sentences. `false_discoveries` is the share that is wanted, empty where a rate is; the
+    period is its memory then.
     """
 
     digest: str
@@ -68,6 +69,7 @@ class CalibrationSummary(Shape):
     thresholds: list[ThresholdInfo]
     backcheck: BackcheckInfo | None
     statements: list[str]
+    false_discoveries: str = ""
 
 
 class CalibrationQuery(Body):

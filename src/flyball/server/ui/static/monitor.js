@@ -95,10 +95,18 @@ function together(list) {
     each.beyond ? bad("drifted") : ""])), "");
 }
 
-function statement(alarms) {
+function wanted(one) {
+  return one.false_discoveries ? `false discoveries: ${one.false_discoveries}` : one.false_alarms;
+}
+
+function statement(alarms, discoveries) {
   if (!alarms) return soft("It was judged without a stated rate of false alarms.");
-  if (alarms.reason) return element("p", [`${alarms.false_alarms} wanted; `, bad("the rate is not known"), `: ${alarms.reason}`]);
+  if (alarms.reason) return element("p", [`${wanted(alarms)} wanted; `, bad("the rate is not known"), `: ${alarms.reason}`]);
   const p = alarms.p_value === null ? "" : `; this window has p = ${figure(alarms.p_value)}`;
+  if (discoveries) {
+    const found = discoveries.rejected ? ": a discovery." : ": no discovery.";
+    return element("p", [`${wanted(alarms)} wanted, level ${figure(discoveries.level)} by calibration `, short(alarms.calibration), p, found]);
+  }
   return element("p", [`${alarms.false_alarms} wanted, ${figure(alarms.rate)} on average by calibration `, short(alarms.calibration), p, "."]);
 }
 
@@ -117,7 +125,7 @@ function windowDetail(report) {
     element("h3", "Features"), measured(report.drift.slice(0, 12), report.unknown.drift ?? "None is watched."),
     report.drift.length > 12 ? folded(`all ${report.drift.length} features`, measured(report.drift, "")) : null,
     report.joint?.length ? element("h3", "Together") : null, report.joint?.length ? together(report.joint) : null,
-    element("h3", "Alarm"), statement(report.alarms),
+    element("h3", "Alarm"), statement(report.alarms, report.discoveries),
     report.online.length ? element("h3", "Detectors that go on from window to window") : null,
     report.online.length ? lines(report.online.map(detected)) : null,
     said.length ? element("h3", "Labels, slices and groups") : null, said.length ? lines(said) : null,
@@ -163,7 +171,7 @@ function calibrationCard(one, reports, open) {
     check.holds ? element("span", "as stated", { class: "good" }) : bad("more than stated; the history changes in ways that it does not repeat"), "."]) : null;
   const apart = one.cycles.length ? `Cycles kept apart: ${one.cycles.join(", ")}.` : "No cycle is kept apart.";
   const not = Object.entries({ ...one.unmatched, ...one.uncalibrated }).map(([what, reason]) => `${what}: ${reason}`);
-  return folded(`${title}: ${one.false_alarms} wanted, ${figure(one.rate)} on average (${figure(one.rate_lower)} to ${figure(one.rate_upper)})`, [
+  return folded(`${title}: ${wanted(one)} wanted, ${figure(one.rate)} on average (${figure(one.rate_lower)} to ${figure(one.rate_upper)})`, [
     soft(`${history} ${apart}`), checked, element("p", since(one, reports)),
     not.length ? folded("What it does not cover", lines(not)) : null,
     table(["feature", "measure", "threshold", "training to history"],
