@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from flyball.kernel.errors import InvalidInput
 from flyball.measures.distributions import normal_quantile
 from flyball.measures.intervals import Interval
-from flyball.measures.metrics import Answers, Better, Metric, Task, ratio
+from flyball.measures.metrics import Answers, Better, Metric, SumsOfBlocks, Task, ratio
 from flyball.measures.resampling import FigureOfSums, Places, sum_in_blocks
 from flyball.measures.samples import Floats
 
@@ -203,6 +204,33 @@ def _of_confusion(name: str, figure: FigureOfSums, undefined: str, *, low: float
     )
 
 
+def of_chances(
+    name: str,
+    sums: SumsOfBlocks,
+    figure: FigureOfSums,
+    *,
+    better: Better = Better.LOWER,
+    high: float = 1.0,
+    exact: Callable[[Answers], float] | None = None,
+    undefined: str = "",
+    of_every_class: bool = False,
+) -> Metric:
+    """Return a metric of probabilities, whose least value is 0."""
+    return Metric(
+        name=name,
+        task=Task.CLASSIFICATION,
+        better=better,
+        low=0.0,
+        high=high,
+        sums=sums,
+        figure=figure,
+        exact=exact,
+        undefined=undefined,
+        needs_chance=True,
+        of_every_class=of_every_class,
+    )
+
+
 ONE_CLASS = "all labels are of one class"
 METRICS = (
     _of_confusion("accuracy", _accuracy, ""),
@@ -211,59 +239,17 @@ METRICS = (
     _of_confusion("recall", _recall, "no label is positive"),
     _of_confusion("f1", _f1, "nothing is positive, nor was predicted so"),
     _of_confusion("mcc", _matthews, "all labels, or all predictions, are of one class", low=-1.0),
-    Metric(
-        name="roc_auc",
-        task=Task.CLASSIFICATION,
+    of_chances("roc_auc", _in_ranks, area_of_ranks, better=Better.HIGHER, exact=exact_area, undefined=ONE_CLASS),
+    of_chances(
+        "average_precision",
+        _in_ranks,
+        _average_precision,
         better=Better.HIGHER,
-        low=0.0,
-        high=1.0,
-        sums=_in_ranks,
-        figure=area_of_ranks,
-        exact=exact_area,
-        undefined=ONE_CLASS,
-        needs_chance=True,
-    ),
-    Metric(
-        name="average_precision",
-        task=Task.CLASSIFICATION,
-        better=Better.HIGHER,
-        low=0.0,
-        high=1.0,
-        sums=_in_ranks,
-        figure=_average_precision,
         exact=exact_average_precision,
         undefined="no label is positive",
-        needs_chance=True,
     ),
-    Metric(
-        name="log_loss",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=math.inf,
-        sums=_log_losses,
-        figure=mean_of_sums,
-        needs_chance=True,
-    ),
-    Metric(
-        name="brier",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=1.0,
-        sums=_briers,
-        figure=mean_of_sums,
-        needs_chance=True,
-    ),
-    Metric(
-        name="calibration_error",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=1.0,
-        sums=sums_in_bins,
-        figure=error_of_bins,
-        needs_chance=True,
-    ),
+    of_chances("log_loss", _log_losses, mean_of_sums, high=math.inf),
+    of_chances("brier", _briers, mean_of_sums),
+    of_chances("calibration_error", sums_in_bins, error_of_bins),
 )
 """One class against the rest; accuracy needs no class to be positive when `said` is given as equal to `truth` or not."""

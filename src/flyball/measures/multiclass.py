@@ -18,9 +18,10 @@ from flyball.measures.classification import (
     exact_area,
     mean_of_sums,
     means_in_blocks,
+    of_chances,
     sums_in_bins,
 )
-from flyball.measures.metrics import Answers, Better, Metric, Task
+from flyball.measures.metrics import Answers, Better
 from flyball.measures.resampling import Places, sum_in_blocks
 from flyball.measures.samples import Floats
 
@@ -86,51 +87,17 @@ def mean_area(answers: Answers) -> float:
 
 
 METRICS = (
-    Metric(
-        name="multi_log_loss",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=math.inf,
-        sums=_log_losses,
-        figure=mean_of_sums,
-        needs_chance=True,
-        of_every_class=True,
-    ),
-    Metric(
-        name="multi_brier",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=2.0,
-        sums=_briers,
-        figure=mean_of_sums,
-        needs_chance=True,
-        of_every_class=True,
-    ),
-    Metric(
-        name="multi_roc_auc",
-        task=Task.CLASSIFICATION,
+    of_chances("multi_log_loss", _log_losses, mean_of_sums, high=math.inf, of_every_class=True),
+    of_chances("multi_brier", _briers, mean_of_sums, high=2.0, of_every_class=True),
+    of_chances(
+        "multi_roc_auc",
+        _in_ranks,
+        _mean_area,
         better=Better.HIGHER,
-        low=0.0,
-        high=1.0,
-        sums=_in_ranks,
-        figure=_mean_area,
         exact=mean_area,
         undefined="a class has no label, or every one",
-        needs_chance=True,
         of_every_class=True,
     ),
-    Metric(
-        name="multi_calibration_error",
-        task=Task.CLASSIFICATION,
-        better=Better.LOWER,
-        low=0.0,
-        high=1.0,
-        sums=sums_in_bins,
-        figure=error_of_bins,
-        needs_chance=True,
-        of_every_class=True,
-    ),
+    of_chances("multi_calibration_error", sums_in_bins, error_of_bins, of_every_class=True),
 )
 """Of all classes at once. The calibration error is that of the answer's own chance (Guo et al. 2017), in ten equal bins."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flyball.measures.expectation import realised_spread
+from flyball.measures.expectation import Spread, realised_spread
 from flyball.measures.intervals import side_confidence
 from flyball.measures.metrics import Better, Metric
 from flyball.measures.resampling import Places, bound_figure, places_in_time, sum_in_blocks
@@ -86,12 +86,7 @@ def estimate_quality(
     )
     if missing:
         return known
-    spread = realised_spread(
-        learned.history,
-        blocks=_blocks(table, learned),
-        row_variance=learned.variance_of_mean(table),
-        confidence=rules.confidence,
-    )
+    spread = _spread(table, learned, confidence=rules.confidence)
     value = float(learned.expected(table).mean())
     if spread is None:
         return replace(known, value=value, reason=_short_reference(learned))
@@ -140,12 +135,7 @@ def judge_concept(
     known = _unjudged(labelled, learned, confidence=confidence, reason=missing)
     if missing:
         return known
-    spread = realised_spread(
-        learned.history,
-        blocks=_blocks(labelled, learned),
-        row_variance=learned.variance_of_mean(labelled),
-        confidence=confidence,
-    )
+    spread = _spread(labelled, learned, confidence=confidence)
     if spread is None:
         return replace(known, reason=_short_reference(learned))
     gaps = learned.realised(labelled) - learned.expected(labelled)
@@ -225,8 +215,13 @@ def _gap_bounds(
     return found.lower, found.upper
 
 
-def _blocks(table: pa.Table, learned: Expectation) -> int:
-    return places_in_time(table.column(TIME).to_numpy(), block_ms=learned.history.block_ms)[1]
+def _spread(table: pa.Table, learned: Expectation, *, confidence: float) -> Spread | None:
+    return realised_spread(
+        learned.history,
+        blocks=places_in_time(table.column(TIME).to_numpy(), block_ms=learned.history.block_ms)[1],
+        row_variance=learned.variance_of_mean(table),
+        confidence=confidence,
+    )
 
 
 def _too_few(rows: int, needed: int) -> str:

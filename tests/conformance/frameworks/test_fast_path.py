@@ -20,16 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from mlflow.models import infer_signature
+from tests.conformance import networks
 from tests.conformance.frameworks.test_torch import PINS, Net, Picture, answers_of, cancer, fitted
 
-from flyball.serving.certify import certify
 from flyball.serving.entities import Columns
-from flyball.serving.flavours import open_flavour
-from flyball.serving.model_folder import read_model_folder
-from flyball.serving.onnx_path import FastRuntime
-from flyball.serving.parity import Certificate, Parity, Tolerance
-
-TOLERANCE = Tolerance(difference_ppm=50, sample_rows=5)
+from flyball.serving.parity import Certificate, Parity
 
 
 def saved(folder: Path, model: Any, rows: np.ndarray) -> Path:
@@ -45,24 +40,14 @@ def saved(folder: Path, model: Any, rows: np.ndarray) -> Path:
 
 
 def certified(folder: Path) -> tuple[Certificate, bytes]:
-    found = certify(folder, model_digest="a" * 64, tolerance=TOLERANCE, allow_pickle=False)
-    return found.certificate, found.content
+    return networks.certified(folder, allow_pickle=False)
 
 
 def held_against_the_original(folder: Path, rows: Columns) -> None:
-    certificate, content = certified(folder)
-    assert (certificate.verdict, certificate.reason) == (Parity.WITHIN, "")
-    assert certificate.label_agreement == 1.0
+    made_with = {"torch", "onnxscript"}
+    certificate = networks.held_against_the_original(folder, rows, made_with=made_with, allow_pickle=False)
     assert certificate.maximum_relative is not None
     assert certificate.maximum_relative <= 5e-5
-    assert {"torch", "onnxscript"} <= certificate.versions.keys()
-    assert certificate.plan is not None
-    spec = read_model_folder(folder)
-    fast = FastRuntime(content, spec.signature, certificate.plan)
-    original = open_flavour(spec.flavour).load(spec, allow_pickle=False)
-    for step in (1, 7, 100):
-        part = {name: values[::step] for name, values in rows.items()}
-        np.testing.assert_allclose(fast.predict(part).labels, original.predict(part).labels, rtol=5e-5, atol=5e-5)
 
 
 def test_a_program_over_a_matrix(tmp_path: Path) -> None:

@@ -17,16 +17,12 @@ import mlflow.tensorflow
 import numpy as np
 import tensorflow as tf
 from mlflow.models import infer_signature
+from tests.conformance import networks
 
-from flyball.serving.certify import certify
 from flyball.serving.entities import Columns
-from flyball.serving.flavours import open_flavour
-from flyball.serving.model_folder import read_model_folder
-from flyball.serving.onnx_path import FastRuntime
-from flyball.serving.parity import Certificate, Parity, Tolerance
+from flyball.serving.parity import Certificate, Parity
 
 PINS = ["keras", "tensorflow-cpu"]
-TOLERANCE = Tolerance(difference_ppm=50, sample_rows=5)
 
 
 def saved(folder: Path, model: Any, given: Any, said: Any) -> Path:
@@ -37,22 +33,11 @@ def saved(folder: Path, model: Any, given: Any, said: Any) -> Path:
 
 
 def certified(folder: Path) -> tuple[Certificate, bytes]:
-    found = certify(folder, model_digest="a" * 64, tolerance=TOLERANCE, allow_pickle=True)
-    return found.certificate, found.content
+    return networks.certified(folder, allow_pickle=True)
 
 
 def held_against_the_original(folder: Path, rows: Columns) -> None:
-    certificate, content = certified(folder)
-    assert (certificate.verdict, certificate.reason) == (Parity.WITHIN, "")
-    assert certificate.label_agreement == 1.0
-    assert {"tf2onnx", "tensorflow-cpu"} <= certificate.versions.keys()
-    assert certificate.plan is not None
-    spec = read_model_folder(folder)
-    fast = FastRuntime(content, spec.signature, certificate.plan)
-    original = open_flavour(spec.flavour).load(spec, allow_pickle=True)
-    for step in (1, 7, 100):
-        part = {name: values[::step] for name, values in rows.items()}
-        np.testing.assert_allclose(fast.predict(part).labels, original.predict(part).labels, rtol=5e-5, atol=5e-5)
+    networks.held_against_the_original(folder, rows, made_with={"tf2onnx", "tensorflow-cpu"}, allow_pickle=True)
 
 
 def numbers(*shape: int) -> np.ndarray:
