@@ -86,12 +86,9 @@ class Replay:
         wait_for(lambda: self._endpoint().ready, limit_s=PATIENCE_S, what="the endpoint to take up its routing")
 
     def _at_rest(self) -> bool:
-        """Tell whether nothing is to be done; asked twice, because what the loop ends while it is looked at may be work for the monitor."""
         self.approve_pending()
-        return not self._is_busy() and not self._is_busy() and not self._pending()
-
-    def _is_busy(self) -> bool:
-        return self._people.engineer.call("GET", f"/api/v1/loops/{NAME}", response=loops.LoopInfo).busy
+        found = self._people.engineer.call("GET", f"/api/v1/loops/{NAME}", response=loops.LoopInfo)
+        return not found.busy and not self._pending()
 
     def approve_pending(self) -> None:
         """Approve what waits, by the digest of its content, as the approver."""

@@ -75,7 +75,11 @@ class Conductor:
         """Tell whether a turn would do something without further traffic, labels or people."""
         running = self._requests.running(loop.loop)
         if running is None:
-            return self._watch.find_call(loop) is not None
+            if self._watch.find_call(loop) is not None:
+                return True
+            running = self._requests.running(loop.loop)  # opened between the two looks, it left no call to be found
+        if running is None:
+            return False
         if running.state is RequestState.AWAITING_APPROVAL:
             return self._release.has_answer(running, loop)
         if running.state is RequestState.CANARY:

@@ -6,11 +6,14 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from tests.unit.retraining.documents import LOOP, MONITOR
 from tests.unit.retraining.scenes import ended, half_missing, promote_by_hand
 from tests.unit.retraining.stage import ENGINEER, NAME, Stage, falling, rising
 
+from flyball.monitoring.entities import Alert, WindowReport
 from flyball.retraining.entities import Cause, Request, RequestState
+from flyball.retraining.loops import Loop
 
 
 def test_missing_values_are_refused_before_anything_is_trained(stage: Stage) -> None:
@@ -94,6 +97,21 @@ def test_one_window_causes_one_request(stage: Stage) -> None:
         assert stage.turn() is None
     assert not stage.conductor.is_due(stage.loop)
     assert len(stage.by_alert) == 1
+
+
+def test_a_request_that_is_opened_while_the_loop_is_looked_at_is_work(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.let_quality_drop()
+    stage.platform.monitors.evaluate(NAME)
+
+    def opened_meanwhile(loop: Loop) -> tuple[Alert, WindowReport] | None:
+        monkeypatch.undo()
+        assert stage.turn() is not None
+        return stage.watch.find_call(loop)
+
+    monkeypatch.setattr(stage.watch, "find_call", opened_meanwhile)
+    assert stage.conductor.is_due(stage.loop)
 
 
 def test_the_cool_down_holds_the_next_training_back_until_it_has_passed_in_event_time(stage: Stage) -> None:
